@@ -1,0 +1,37 @@
+# Two commands: `make demo` and `make test`. Both create the environment first; nothing else is needed but
+# Python 3.11 or newer, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint lock clean
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; give another with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/imagegen generate jobs/examples/prompts.parquet demo-output
+	$(BIN)/imagegen verify demo-output
+	@echo
+	@echo "Pictures:  demo-output/images/00000/"
+	@echo "Manifest:  demo-output/manifest/*.parquet"
+	@echo "Next:      $(BIN)/imagegen generate YOUR_PROMPTS.parquet YOUR_OUTPUT"
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: $(STAMP)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > requirements.lock
+
+clean:
+	rm -rf $(VENV) demo-output build dist *.egg-info

@@ -1,0 +1,58 @@
+"""The configuration of an Imagen: what is built, and with which defaults it samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class ImagenConfig(PreTrainedConfig):
+    """Sizes of the three parts: text encoder, Transformer encoder, masked Transformer decoder of pixels.
+
+    Args:
+        text_config: configuration of the text encoder, as transformers' own `to_dict()` writes it.
+        train_text_encoder: whether the text encoder learns with the rest; a borrowed BERT or T5 stays frozen.
+        max_text_tokens: tokens of a prompt, 1 to 512; a longer prompt is refused, never cut.
+        image_size: side of the picture that the decoder draws, in pixels.
+        levels: values that a channel can take, 2 to 256; 256 is the full range of 8 bits.
+        hidden_size, num_layers, num_heads: of the decoder.
+        encoder_layers: layers of the Transformer encoder between text encoder and decoder.
+        feed_forward_size: inner width of the gated feed-forward blocks.
+        neighbour_radius: how many pixels up, left and right the causal view of the neighbours reaches.
+        pixel_embedding_size: width of a neighbour's embedding.
+        display_factor: how much larger than `image_size` a picture is shown by default (a power of two).
+        sampling_defaults: guidance_scale, temperature, top_k and top_p where a request names none.
+    """
+
+    model_type = "imagen"
+
+    text_config: dict[str, Any] | None = None
+    train_text_encoder: bool = True
+    max_text_tokens: int = 96
+    image_size: int = 16
+    levels: int = 32
+    hidden_size: int = 192
+    num_layers: int = 6
+    num_heads: int = 6
+    encoder_layers: int = 1
+    feed_forward_size: int = 512
+    neighbour_radius: int = 3
+    pixel_embedding_size: int = 32
+    display_factor: int = 8
+    sampling_defaults: dict[str, Any] | None = None
+
+    def validate_architecture(self) -> None:
+        """Refuse sizes that do not fit together, naming the numbers."""
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_heads, got {self.hidden_size} and {self.num_heads}"
+            )
+        if not 2 <= self.levels <= 256:
+            raise ValueError(f"levels must be from 2 to 256, got {self.levels}")
+        if not 1 <= self.max_text_tokens <= 512:
+            raise ValueError(f"max_text_tokens must be from 1 to 512, got {self.max_text_tokens}")
+        if self.neighbour_radius < 1:
+            raise ValueError(f"neighbour_radius must be at least 1, got {self.neighbour_radius}")

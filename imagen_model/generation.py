@@ -1,0 +1,224 @@
+"""The one verb: requests in, one result for each request out, in order.
+
+Everything that makes images stands behind `Generator`; batch jobs and servers are thin shells around
+one instance of it. This module needs nothing but Pillow, so that a driver or a `--help` can import it
+without paying for torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from PIL import Image
+
+MAX_SEED = 2**32 - 1
+MAX_PROMPT_CHARACTERS = 10_000
+MAX_SIDE = 8192
+
+
+class ErrorCode(StrEnum):
+    """Why a row has no image. The value is what the manifest's `error_code` column holds."""
+
+    EMPTY_PROMPT = "empty_prompt"
+    PROMPT_TOO_LONG = "prompt_too_long"
+    INVALID_SIZE = "invalid_size"
+    INVALID_PARAMETER = "invalid_parameter"
+    INVALID_ROW = "invalid_row"
+    OUT_OF_MEMORY = "out_of_memory"
+    GENERATION_FAILED = "generation_failed"
+    ENCODE_FAILED = "encode_failed"
+    UPLOAD_FAILED = "upload_failed"
+    WORKER_DIED = "worker_died"
+
+
+class InvalidRequest(ValueError):
+    """A request that cannot be built or that a model does not take; `code` says of what kind it is."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One picture to be made. Cannot be built wrong; `None` means the model's own default.
+
+    Args:
+        prompt: 1 to 10,000 characters, not only white space, no control characters but tab and newline.
+        seed: 0 to 2**32 - 1; every random draw for this picture comes from it.
+        negative_prompt: what guidance steers away from; same rules as `prompt`, may be empty.
+        width, height: pixels, 1 to 8192. Which sizes a model takes, `RequestRules` says.
+        num_inference_steps: 1 to 1000, for models that sample in steps.
+        guidance_scale: 0 to 100; 1 is no guidance.
+        top_k: 0 (off) to 65,536, for models that sample from a categorical distribution.
+        top_p: greater than 0, at most 1.
+        temperature: 0 (most likely value always) to 10.
+
+    Raises:
+        InvalidRequest: a value is of the wrong type or outside its range; the message names the value,
+            the limit and the remedy.
+    """
+
+    prompt: str
+    seed: int
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        check_text("prompt", self.prompt)
+        if not self.prompt.strip():
+            raise InvalidRequest(
+                ErrorCode.EMPTY_PROMPT, "prompt is empty or only white space; give at least one word"
+            )
+        if self.negative_prompt is not None:
+            check_text("negative_prompt", self.negative_prompt)
+        bad = ErrorCode.INVALID_PARAMETER
+        check_integer("seed", self.seed, 0, MAX_SEED, bad)
+        for name in ("width", "height"):
+            check_integer(name, getattr(self, name), 1, MAX_SIDE, ErrorCode.INVALID_SIZE)
+        check_integer("num_inference_steps", self.num_inference_steps, 1, 1000, bad)
+        check_integer("top_k", self.top_k, 0, 65_536, bad)
+        check_number("guidance_scale", self.guidance_scale, 0.0, 100.0, bad)
+        check_number("top_p", self.top_p, 0.0, 1.0, bad)
+        check_number("temperature", self.temperature, 0.0, 10.0, bad)
+        if self.top_p == 0:
+            raise InvalidRequest(bad, "top_p must be greater than 0 and at most 1, got 0; use 1 to turn it off")
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is not text, is too long, or holds characters that no person typed."""
+    if not isinstance(value, str):
+        raise InvalidRequest(ErrorCode.INVALID_ROW, f"{name} must be text, got {type(value).__name__}")
+    if len(value) > MAX_PROMPT_CHARACTERS:
+        raise InvalidRequest(
+            ErrorCode.PROMPT_TOO_LONG,
+            f"{name} has {len(value):,} characters, at most {MAX_PROMPT_CHARACTERS:,} are taken; shorten it",
+        )
+    for position, character in enumerate(value):
+        code_point = ord(character)
+        control = (code_point < 32 and character not in "\t\n\r") or 127 <= code_point < 160
+        if control or 0xD800 <= code_point < 0xE000:
+            raise InvalidRequest(
+                ErrorCode.INVALID_ROW,
+                f"{name} has the control character U+{code_point:04X} at position {position}; remove it",
+            )
+
+
+def check_integer(name: str, value: object, low: int, high: int, code: ErrorCode) -> None:
+    if value is None and name != "seed":
+        return
+    # bool is an int in Python, but a row with seed=True is a mistake.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest(code, f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
+    if not low <= value <= high:
+        raise InvalidRequest(code, f"{name} must be from {low} to {high}, got {value}")
+
+
+def check_number(name: str, value: object, low: float, high: float, code: ErrorCode) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidRequest(code, f"{name} must be a number from {low:g} to {high:g}, got {value!r:.80}")
+    if not low <= value <= high:  # also refuses NaN
+        raise InvalidRequest(code, f"{name} must be from {low:g} to {high:g}, got {value}")
+
+
+PARAMETERS = ("num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRules:
+    """Which requests a model takes, known from its configuration before any weight is loaded.
+
+    Args:
+        sizes: the (width, height) pairs in pixels that the model makes; the first is the default.
+        defaults: value of each parameter that the model has; a parameter not named here is refused.
+        limits: the largest value of a parameter where the model's own limit is lower than the general one.
+        takes_negative_prompt: whether `negative_prompt` means something to the model.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    defaults: dict[str, int | float]
+    limits: dict[str, int | float] = dataclasses.field(default_factory=dict)
+    takes_negative_prompt: bool = True
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        """`request` with every default filled in.
+
+        Raises:
+            InvalidRequest: the model does not make that size or has no such parameter.
+        """
+        width, height = self.sizes[0]
+        width, height = request.width or width, request.height or height
+        if (width, height) not in self.sizes:
+            known = ", ".join(f"{w}x{h}" for w, h in self.sizes)
+            raise InvalidRequest(
+                ErrorCode.INVALID_SIZE, f"size {width}x{height} is not one that this model makes; use one of: {known}"
+            )
+        if request.negative_prompt and not self.takes_negative_prompt:
+            raise InvalidRequest(ErrorCode.INVALID_PARAMETER, "this model takes no negative_prompt; leave it out")
+        values: dict[str, int | float | None] = {}
+        for name in PARAMETERS:
+            given = getattr(request, name)
+            if given is not None and name not in self.defaults:
+                known = ", ".join(self.defaults) or "none"
+                raise InvalidRequest(
+                    ErrorCode.INVALID_PARAMETER, f"this model has no parameter {name}; leave it out (it has: {known})"
+                )
+            limit = self.limits.get(name)
+            if given is not None and limit is not None and given > limit:
+                raise InvalidRequest(
+                    ErrorCode.INVALID_PARAMETER, f"{name} must be at most {limit} for this model, got {given}"
+                )
+            values[name] = self.defaults.get(name) if given is None else given
+        return dataclasses.replace(request, width=width, height=height, **values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A picture and the seconds of model time that it cost (a batch's time shared by its members)."""
+
+    image: Image.Image
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No picture, and why; `message` is for the person who wrote the row."""
+
+    code: ErrorCode
+    message: str
+
+
+Result = Success | Failure
+
+
+class Generator(Protocol):
+    """Whatever makes pictures.
+
+    Attributes:
+        batch_size: how many requests to hand over at a time for the best speed. It never changes a picture.
+        rules: what the model takes.
+    """
+
+    batch_size: int
+    rules: RequestRules
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
+        """One result for each of any number of requests, in order; never raises for a request's sake.
+
+        Requests need not be resolved. Memory running out is raised as `MemoryError` or
+        `torch.OutOfMemoryError` only when a single request does not fit either.
+        """
+        ...

@@ -1,0 +1,233 @@
+"""Imagen: text in, picture out, as a transformers model.
+
+Shapes: prompts become (batch, tokens) ids, the text encoder's and the Transformer encoder's states
+(batch, tokens, hidden); a picture is (batch, side * side, 3) levels, row by row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer, PreTrainedModel
+from transformers.utils import ModelOutput
+from transformers.utils import logging as transformers_logging
+
+from .catalog import find_folder, resolve_name
+from .config import ImagenConfig
+from .pixel_decoder import PixelDecoder
+from .text import TextTransformer, build_text_encoder, text_encoder_config, tokenize
+
+
+@dataclass
+class ImagenOutput(ModelOutput):
+    """Args:
+    loss: mean cross-entropy of a value, in nats.
+    logits: (batch, positions, 3, levels), float32.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class Imagen(PreTrainedModel):
+    """Text encoder, Transformer encoder, masked Transformer decoder of pixels."""
+
+    config_class = ImagenConfig
+    base_model_prefix = "imagen"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+    _no_split_modules = ["Block"]
+
+    def __init__(self, config: ImagenConfig, tokenizer: Any = None) -> None:
+        super().__init__(config)
+        self.text_encoder = build_text_encoder(config)
+        self.text_transformer = TextTransformer(config, text_encoder_config(config).hidden_size)
+        self.decoder = PixelDecoder(config)
+        self.tokenizer = tokenizer
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02 if isinstance(module, nn.Embedding) else module.weight.shape[1] ** -0.5)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            nn.init.ones_(module.weight)
+            if getattr(module, "bias", None) is not None:
+                nn.init.zeros_(module.bias)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Imagen:  # type: ignore[override]
+        """The model of that name, ready to generate, on the CPU in float32 unless told otherwise.
+
+        Args:
+            pretrained_model_name_or_path: a bundled model (`imagen-small`), a folder written by
+                `save_pretrained`, or the hub id of one.
+
+        Raises:
+            ModelNotFound: there is none; the message says what can be given instead.
+            ValueError: the weights do not fit the configuration; the message names the tensors.
+        """
+        folder = find_folder(resolve_name(str(pretrained_model_name_or_path)))
+        with quiet_transformers():
+            # Mismatches are allowed through to the report, so that the error can name every tensor.
+            model, report = super().from_pretrained(
+                folder,
+                *args,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **kwargs,
+            )
+            model.tokenizer = AutoTokenizer.from_pretrained(folder)
+        wrong = {kind: sorted(map(str, names)) for kind, names in report.items() if names and kind.endswith("_keys")}
+        if wrong:
+            raise ValueError(f"the weights in {folder} do not fit its config.json: {wrong}")
+        return cast("Imagen", model.eval())
+
+    @classmethod
+    def with_text_encoder(cls, name_or_folder: str, config: ImagenConfig) -> Imagen:
+        """A new Imagen around a pretrained text encoder, which stays frozen.
+
+        Args:
+            name_or_folder: what transformers' `AutoTokenizer` and `AutoModel` take: BERT, T5, ...
+        """
+        encoder_config = AutoConfig.from_pretrained(name_or_folder)
+        config.text_config = encoder_config.to_dict()
+        config.train_text_encoder = False
+        model = cls(config, AutoTokenizer.from_pretrained(name_or_folder))
+        family = AutoModel if encoder_config.model_type == "bert" else AutoModelForTextEncoding
+        options = {"add_pooling_layer": False} if encoder_config.model_type == "bert" else {}
+        model.text_encoder = family.from_pretrained(name_or_folder, **options)
+        model.text_encoder.requires_grad_(False)
+        return model
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # type: ignore[override]
+        """Configuration, tokenizer and safetensors weights in one folder, which `from_pretrained` takes."""
+        with quiet_transformers():
+            super().save_pretrained(save_directory, **kwargs)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(save_directory)
+
+    def encode_text(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens) ids and mask -> (batch, tokens, hidden) states for the decoder."""
+        frozen = not self.config.train_text_encoder
+        with torch.no_grad() if frozen else torch.enable_grad() if torch.is_grad_enabled() else torch.no_grad():
+            states = self.text_encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+        return self.text_transformer(states, mask)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, pixels: Tensor) -> ImagenOutput:
+        """Teacher forcing.
+
+        Args:
+            input_ids, attention_mask: (batch, tokens).
+            pixels: (batch, positions, 3) levels, int64, row by row.
+        """
+        mask = attention_mask.bool()
+        logits = self.decoder(pixels, self.encode_text(input_ids, mask), mask)
+        loss = F.cross_entropy(logits.flatten(0, 2), pixels.flatten())
+        return ImagenOutput(loss=loss, logits=logits)
+
+    # Between pictures and levels
+
+    def to_levels(self, pictures: Tensor) -> Tensor:
+        """(batch, side, side, 3) uint8 -> (batch, side * side, 3) int64 levels."""
+        return (pictures.long() * self.config.levels // 256).flatten(1, 2)
+
+    def to_pictures(self, levels: Tensor) -> np.ndarray:
+        """(batch, side * side, 3) levels -> (batch, side, side, 3) uint8; the ends are black and white."""
+        values = (levels.cpu().numpy() * 255 + (self.config.levels - 1) // 2) // (self.config.levels - 1)
+        side = self.config.image_size
+        return values.astype(np.uint8).reshape(-1, side, side, 3)
+
+    # What users call
+
+    def generate_image(self, prompt: str, seed: int = 0, **parameters: Any) -> Image.Image:
+        """One picture.
+
+        Args:
+            prompt: what it shows.
+            seed: 0 to 2**32 - 1; the same seed gives the same picture, alone or in any batch.
+            parameters: `width`, `height`, `guidance_scale`, `temperature`, `top_k`, `top_p`, `negative_prompt`.
+
+        Raises:
+            InvalidRequest: a value that cannot be; the message names it, its limit and the remedy.
+        """
+        return self.generate_images([prompt], seeds=[seed], **parameters)[0]
+
+    def generate_images(
+        self, prompts: Sequence[str], seeds: Sequence[int] | None = None, **parameters: Any
+    ) -> list[Image.Image]:
+        """A picture for each prompt; `seeds` default to 0, 1, 2, ...
+
+        Raises:
+            InvalidRequest: for the first prompt that cannot be drawn.
+        """
+        from .generation import Failure, GenerationRequest, InvalidRequest
+        from .imagen_generator import ImagenGenerator
+
+        numbers = range(len(prompts)) if seeds is None else seeds
+        requests = [
+            GenerationRequest(prompt, seed, **parameters) for prompt, seed in zip(prompts, numbers, strict=True)
+        ]
+        images = []
+        for result in ImagenGenerator(self).generate(requests):
+            if isinstance(result, Failure):
+                raise InvalidRequest(result.code, result.message)
+            images.append(result.image)
+        return images
+
+    @torch.no_grad()
+    def log_likelihood(self, image: Image.Image, text: str) -> float:
+        """Bits that the model needs for one subpixel of the picture, given the text: lower is likelier.
+
+        Args:
+            image: brought to the model's size by averaging, to RGB and to the model's levels first.
+        """
+        small = image.convert("RGB").resize((self.config.image_size,) * 2, Image.Resampling.BOX)
+        pixels = self.to_levels(torch.from_numpy(np.array(small))[None]).to(self.device)
+        ids, mask = tokenize(self.tokenizer, [text], None, self.config.max_text_tokens)
+        output = self(ids.to(self.device), mask.to(self.device), pixels)
+        return float(output.loss) / math.log(2)
+
+
+AutoConfig.register(ImagenConfig.model_type, ImagenConfig)
+AutoModel.register(ImagenConfig, Imagen)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No bars and no load report while loading: what is wrong with the weights is raised, not printed."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def single_thread_on_cpu(device: torch.device) -> Iterator[None]:
+    """One torch thread while decoding on a CPU: sums are then taken in one order on every machine, and a
+    step is too small for a second thread to pay."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Training on one machine: a plain loop, exact resume, nothing but torch and transformers."""

@@ -1,0 +1,100 @@
+"""What a training run is, read from a YAML file and checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class InvalidTrainingJob(ValueError):
+    """A training file that cannot be run; the message names the field, its value and what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """One run of `imagegen train`.
+
+    Args:
+        output: folder for checkpoints, sample grids, the log and the finished model.
+        model: fields of `ImagenConfig`; `text_config` is the own text encoder's, left out with `text_encoder`.
+        text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
+        steps: optimiser steps; batch_size: pictures a step.
+        learning_rate: the peak, reached after `warmup_steps`, held, then brought to zero over the last
+            `decay_share` of the steps.
+        caption_dropout: share of captions left empty, for classifier-free guidance.
+        precision: "bf16" (autocast) or "fp32".
+        device: "auto", "cpu" or "cuda"; threads: of torch on a CPU, None for torch's choice.
+        data_workers: processes that draw pictures; 0 draws in the training process.
+        validate_every, checkpoint_every: in steps; sample_prompts: what the sample grid shows.
+    """
+
+    output: str
+    model: dict[str, Any] = field(default_factory=dict)
+    text_encoder: str | None = None
+    steps: int = 1000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    decay_share: float = 0.4
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    caption_dropout: float = 0.1
+    precision: str = "bf16"
+    device: str = "auto"
+    threads: int | None = None
+    data_workers: int = 0
+    seed: int = 0
+    validate_every: int = 250
+    validation_batches: int = 8
+    checkpoint_every: int = 250
+    sample_prompts: tuple[str, ...] = ("a red circle", "a blue square", "two green triangles")
+
+    def __post_init__(self) -> None:
+        mistakes = []
+        for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        for name in ("caption_dropout", "ema_decay", "decay_share"):
+            if not isinstance(getattr(self, name), int | float) or not 0 <= getattr(self, name) <= 1:
+                mistakes.append(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
+        if not isinstance(self.learning_rate, int | float) or not 0 < self.learning_rate < 1:
+            mistakes.append(f"learning_rate must be between 0 and 1, got {self.learning_rate!r} (write 1.0e-3)")
+        if self.precision not in ("bf16", "fp32"):
+            mistakes.append(f"precision must be bf16 or fp32, got {self.precision!r}")
+        if mistakes:
+            raise InvalidTrainingJob("; ".join(mistakes))
+
+    def learning_rate_at(self, step: int) -> float:
+        """Warm-up, plateau, linear decay to zero."""
+        decay_steps = max(1, round(self.steps * self.decay_share))
+        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        fall = min(1.0, (self.steps - step) / decay_steps)
+        return self.learning_rate * min(rise, fall)
+
+
+def read_training_job(path: str | Path) -> TrainingJob:
+    """The job in a YAML file.
+
+    Raises:
+        InvalidTrainingJob: not readable, not a mapping, an unknown or a wrong field.
+    """
+    try:
+        fields = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as problem:
+        raise InvalidTrainingJob(f"cannot read the training file {path}: {problem}") from problem
+    if not isinstance(fields, dict):
+        raise InvalidTrainingJob(f"{path} must hold a mapping of fields, got {type(fields).__name__}")
+    known = {item.name for item in dataclasses.fields(TrainingJob)}
+    unknown = sorted(set(map(str, fields)) - known)
+    if unknown:
+        raise InvalidTrainingJob(f"{path}: unknown field {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    if "output" not in fields:
+        raise InvalidTrainingJob(f"{path}: the field output is missing; give the folder to write to")
+    if "sample_prompts" in fields:
+        fields["sample_prompts"] = tuple(fields["sample_prompts"])
+    return TrainingJob(**fields)

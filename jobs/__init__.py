@@ -1,0 +1,1 @@
+"""Jobs: the command line, settings from files and flags, progress, reports."""

@@ -1,0 +1,184 @@
+"""`imagegen`: a command parses, calls, reports and exits honestly.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .exit_codes import ExitCode
+
+app = typer.Typer(
+    name="imagegen",
+    help="Turn a table of prompts into a dataset of images: nothing lost, every image reproducible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[str, typer.Argument(help="Folder or URL of a run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes, each holding the model; default: what Ray finds.")]
+GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker; default 1 where there are GPUs.")]
+CpusPerWorker = Annotated[float | None, typer.Option(help="CPUs of each worker; default 1.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images computed together; changes no image.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+RayAddress = Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: Ray on this machine.")]
+
+
+@app.command()
+def generate(
+    prompts: Annotated[
+        str | None, typer.Argument(help="Prompt table: a Parquet, CSV, TSV, JSONL or text file, a folder or a glob.")
+    ] = None,
+    output: Annotated[str | None, typer.Argument(help="Folder or URL of the dataset.")] = None,
+    job: Annotated[Path | None, typer.Option(help="YAML file with any of these settings; flags win.")] = None,
+    model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; default imagen-small.")] = None,
+    n: Annotated[int | None, typer.Option(help="Images a prompt, 1 to 100.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the rows that bring none.")] = None,
+    size: Annotated[str | None, typer.Option(help="Size in pixels, such as 128x128.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Classifier-free guidance; 1 is none.")] = None,
+    num_inference_steps: Annotated[int | None, typer.Option(help="Steps, for models that sample in steps.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest value, 1 samples as trained.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample from the k likeliest values only; 0 from all.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Sample from the likeliest values of this total share.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What guidance steers away from.")] = None,
+    image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
+    quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
+    input_format: Annotated[str | None, typer.Option(help="parquet, csv, tsv, jsonl or text.")] = None,
+    prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts; default: prompt, text, ...")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first rows; the rest can follow later.")] = None,
+    shard_rows: Annotated[int | None, typer.Option(help="Rows of a shard, the unit of work and of resume.")] = None,
+    max_failures: Annotated[str | None, typer.Option(help="Stop after so many failed images: 20 or 5%.")] = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    ray_address: RayAddress = None,
+    log_file: Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an image for every row of a prompt table. Run again to go on after any interruption."""
+    flags = dict(locals())
+    for name in ("job", "dry_run", "as_json"):
+        flags.pop(name)
+    from .generate import generate_command
+
+    raise typer.Exit(generate_command(job, flags, dry_run, as_json))
+
+
+@app.command()
+def status(output: Output, as_json: AsJson = False) -> None:
+    """Say how far a run is: rows, images, failures by code."""
+    from .inspect import status_command
+
+    raise typer.Exit(status_command(output, as_json))
+
+
+@app.command()
+def verify(
+    output: Output,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove files that no manifest row names.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read everything back: every row once, sizes and hashes right, nothing else there."""
+    from .inspect import verify_command
+
+    raise typer.Exit(verify_command(output, clean, as_json))
+
+
+@app.command()
+def retry(
+    output: Output,
+    code: Annotated[list[str] | None, typer.Option(help="Only rows that failed with this code; repeatable.")] = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    ray_address: RayAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the failed rows again, and nothing else."""
+    pool = {
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "cpus_per_worker": cpus_per_worker,
+        "batch_size": batch_size,
+        "device": device,
+        "ray_address": ray_address,
+    }
+    from .generate import retry_command
+
+    raise typer.Exit(retry_command(output, code or [], pool, as_json))
+
+
+@app.command()
+def train(job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/imagen-small.yaml.")]) -> None:
+    """Train an Imagen on the drawn world; run again to go on from the last checkpoint."""
+    from .train import train_command
+
+    raise typer.Exit(train_command(job))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Bundled model, folder or hub id.")] = "imagen-small",
+    samples: Annotated[int, typer.Option(help="Pictures a category and split.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the questions and pictures.", min=0)] = 0,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    grid: Annotated[Path | None, typer.Option(help="Write a PNG grid of the pictures, wrong ones framed red.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how often the pictures show what was asked, by category."""
+    from .evaluate import evaluate_command
+
+    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", grid, as_json))
+
+
+@app.command()
+def bench(
+    images: Annotated[int, typer.Option(help="Images of a measurement of the model.", min=32)] = 256,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are reported.", min=1)] = 3,
+    part: Annotated[
+        list[str] | None, typer.Option(help="pipeline, encoder, memory or decoder; repeatable; default all.")
+    ] = None,
+) -> None:
+    """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""
+    from .bench import bench_command
+
+    raise typer.Exit(bench_command(images, rounds, part or []))
+
+
+def main() -> None:
+    """Run the command; every expected error is one message and an exit code, never a traceback."""
+    try:
+        result: Any = app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except KeyboardInterrupt:
+        from .report import say
+
+        say("interrupted; finished shards are kept: run the same command again to go on")
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:
+        sys.exit(report_error(error))
+    sys.exit(int(result or 0))
+
+
+def report_error(error: Exception) -> int:
+    from .report import exit_code_of
+
+    return exit_code_of(error)

@@ -1,0 +1,99 @@
+"""What a person sees while a job runs: one line on a terminal, plain log lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TextIO
+
+from pipelines.progress import Progress, Summary
+
+LOG_EVERY_SECONDS = 10.0
+
+
+class ProgressLine:
+    """Shows progress on standard error; a context manager, called with each `Progress`."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.written_at = 0.0
+        self.width = 0
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.terminal and self.width:
+            self.stream.write("\n")
+            self.stream.flush()
+
+    def __call__(self, progress: Progress) -> None:
+        text = describe(progress)
+        if self.terminal:
+            self.stream.write("\r" + text.ljust(self.width))
+            self.width = len(text)
+        else:
+            finished = progress.images_done >= progress.images_total
+            if time.monotonic() - self.written_at < LOG_EVERY_SECONDS and self.written_at and not finished:
+                return
+            self.written_at = time.monotonic()
+            self.stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n")
+        self.stream.flush()
+
+
+def describe(progress: Progress) -> str:
+    share = progress.images_done / progress.images_total if progress.images_total else 1.0
+    parts = [f"{progress.images_done:,}/{progress.images_total:,} images ({share:.0%})"]
+    if progress.images_per_second:
+        parts.append(f"{progress.images_per_second:.1f} images/s")
+    parts.append(f"{progress.failed:,} failed")
+    if progress.seconds_left is None:
+        parts.append("starting")
+    elif progress.images_done < progress.images_total:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: 42 s, 3 min 20 s, 5 h 10 min, 3 d 2 h."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
+
+
+def size_of(count: float) -> str:
+    """Bytes in the decimal units that disks are sold in."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def describe_summary(summary: Summary) -> str:
+    """The last lines of a run."""
+    lines = [
+        f"{summary.output}: {summary.rows:,} rows, {summary.succeeded:,} images, {summary.failed:,} failed, "
+        f"{size_of(summary.bytes)}, model {summary.model} ({summary.model_revision})"
+    ]
+    if summary.codes:
+        lines.append("failures: " + ", ".join(f"{code} {count:,}" for code, count in summary.codes.items()))
+    if summary.shards_made:
+        start = ", ".join(f"{part} {seconds:.1f}" for part, seconds in summary.startup.items())
+        lines.append(
+            f"this run: {summary.made_images:,} images in {duration(summary.seconds)}, "
+            f"{summary.images_per_second:.1f} images/s on {summary.workers} workers (seconds to start: {start})"
+        )
+    else:
+        lines.append("this run: nothing was left to do")
+    if summary.failed:
+        lines.append(f"next: look at error_message in {summary.output}/manifest, then `imagegen retry {summary.output}`")
+    return "\n".join(lines)

@@ -1,0 +1,25 @@
+"""`imagegen train`: a YAML file in, a model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imagen_model.training.job import InvalidTrainingJob, read_training_job
+
+from .exit_codes import ExitCode
+from .report import say
+
+
+def train_command(path: Path) -> int:
+    try:
+        job = read_training_job(path)
+    except InvalidTrainingJob as mistake:
+        say(f"imagegen: {mistake}")
+        return ExitCode.USAGE
+    # torch and transformers only once the file is known to be right.
+    from imagen_model.training.loop import train
+
+    folder = train(job)
+    print(f"the model is in {folder}; its log and sample grids are in {job.output}")
+    print(f"next: imagegen evaluate {folder}")
+    return ExitCode.SUCCESS

@@ -1,0 +1,193 @@
+"""The main job: a prompt table becomes an image dataset. The whole flow is `run_batch`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from imagen_model.catalog import find_model
+
+from .agreement import agree, check_output, planned_first, stored_or_none
+from .census import Census, count_shards
+from .encoding import Encoder
+from .job import DEFAULT_BATCH, BatchJob, FailureBudget
+from .lease import Lease
+from .manifest import finished_shards
+from .plan import PLAN, Plan, Settings, choose_shard_rows, cut, locate
+from .progress import Progress, Summary, Tally
+from .prompt_table import PromptTable, open_table, planned_files
+from .running import Follow, Ground, Startup, run_pending
+from .shard_reader import Shard
+from .stage import Source
+from .storage import LocalStore, Store, check_writable, open_store
+from .table_files import TableFiles
+
+
+def unheard(_: Progress) -> None:
+    """For callers that do not follow."""
+
+
+def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = None) -> Summary:
+    """Make what is not made yet; afterwards the output holds every row, as an image or as a failure.
+
+    Args:
+        follow: called after each shard.
+        source: the model; None to find `job.model`.
+
+    Raises:
+        SetupError, ModelNotFound: nothing was started.
+        StoreError, WorkersFailed, TooManyFailures: stopped; the same call goes on where it stopped.
+        KeyboardInterrupt: likewise.
+    """
+    startup = Startup(time.time(), {})
+    source = source or find_model(job.model)
+    job.check_model_takes_it(source.rules)
+    files = TableFiles(job.prompts, job.input_format)
+    store = open_store(job.output)
+    check_output(store)
+    check_writable(store)
+    with Lease(store) as lease:
+        store.sweep()
+        plan, table = plan_job(job, source, files, store, store)
+        data = plan.to_json()
+        if not store.exists(PLAN) or store.read(PLAN) != data:
+            store.put(PLAN, data)
+        ground = Ground(store, lease, plan, table, source)
+        done = finished_shards(store)
+        bounds = list(plan.bounds(job.limit))
+        missing = {number for number, _, _ in bounds} - done
+        pending = list(locate(plan, table, job.limit, missing))
+        tally = start_tally(bounds, pending, plan.settings.images_per_prompt)
+        startup.mark("plan", startup.begun)
+        workers = 0
+        if pending:
+            follow(tally.progress())
+            budget = FailureBudget.parse(job.max_failures)
+            workers = run_pending(ground, pending, job.pool, tally, startup, follow, budget, job.log_file)
+        skipped = sorted(number for number, _, _ in bounds if number not in missing)
+        made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
+        summary = summarise(ground, tally, startup, count_shards(store, skipped) + made, workers)
+        store.sweep()
+        return summary
+
+
+def start_tally(bounds: list[tuple[int, int, int]], pending: Iterable[Shard], images_a_row: int) -> Tally:
+    rows = sum(stop - start for _, start, stop in bounds)
+    shards = list(pending)
+    left = sum(shard.stop - shard.start for shard in shards)
+    return Tally(rows, rows - left, len(bounds), len(bounds) - len(shards), images_a_row)
+
+
+def plan_job(
+    job: BatchJob, source: Source, files: TableFiles, store: Store, converted: Store
+) -> tuple[Plan, PromptTable]:
+    """The plan as it is to be stored, and the table with its files in the plan's order.
+
+    Args:
+        store: the output. Only read.
+        converted: where a table that is not Parquet is written as Parquet.
+
+    Raises:
+        TableError, PlanMismatch: as their texts say.
+    """
+    table = open_table(files, job.prompt_column, converted)
+    stored = stored_or_none(store)
+    if stored is not None:
+        table = planned_first(table, stored)
+    encoder = Encoder(job.image_format, job.quality)
+    settings = Settings(
+        source.name, source.revision, job.parameters(), job.n, job.seed, job.image_format, encoder.used_quality
+    )
+    wanted = Plan(
+        prompts=files.absolute,
+        input_format=job.input_format,
+        prompt_column=job.prompt_column,
+        called=job.model,
+        files=planned_files(table),
+        columns={field.name: str(field.type) for field in table.schema},
+        parts=table.columns.parts,
+        settings=settings,
+        segments=(),
+    )
+    rows = table.rows if job.limit is None else min(job.limit, table.rows)
+    planned = stored.rows if stored is not None else 0
+    chosen = job.shard_rows or choose_shard_rows(
+        max(rows - planned, 1), job.pool.expected_workers(), job.pool.batch_size or DEFAULT_BATCH
+    )
+    if stored is None:
+        return dataclasses.replace(wanted, segments=cut((), rows, chosen)), table
+    return agree(stored, wanted, job.output, job.limit, job.shard_rows, chosen), table
+
+
+def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, workers: int) -> Summary:
+    """Args:
+    whole: counts over every finished shard.
+    """
+    plan = ground.plan
+    return Summary(
+        output=ground.store.url,
+        complete=tally.shards_done + tally.made_shards == tally.shards_total,
+        rows=tally.rows_total,
+        images=whole.images,
+        succeeded=whole.images - whole.failed,
+        failed=whole.failed,
+        codes=dict(whole.codes.most_common()),
+        bytes=whole.bytes,
+        made_images=tally.images,
+        made_failed=tally.failed,
+        shards=tally.shards_total,
+        shards_made=tally.made_shards,
+        shards_skipped=tally.shards_done,
+        images_per_second=round(tally.rate(), 3),
+        seconds=round(time.time() - startup.begun, 3),
+        startup=startup.parts,
+        workers=workers,
+        model=plan.settings.model,
+        model_revision=plan.settings.model_revision,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a job would do. `images` is an estimate where rows bring their own `n`."""
+
+    rows: int
+    files: int
+    shards: int
+    shards_done: int
+    images: int
+    images_left: int
+    columns: dict[str, str]
+    passed_columns: tuple[str, ...]
+    model: str
+    model_revision: str
+
+
+def preview(job: BatchJob, source: Source | None = None) -> Preview:
+    """The job's plan without touching the output. Raises what `run_batch` would before it starts."""
+    source = source or find_model(job.model)
+    job.check_model_takes_it(source.rules)
+    files = TableFiles(job.prompts, job.input_format)
+    store = open_store(job.output)
+    check_output(store)
+    with tempfile.TemporaryDirectory(prefix="imagegen-") as folder:
+        plan, table = plan_job(job, source, files, store, LocalStore(folder))
+    bounds = list(plan.bounds(job.limit))
+    done = finished_shards(store)
+    rows = sum(stop - start for _, start, stop in bounds)
+    left = sum(stop - start for number, start, stop in bounds if number not in done)
+    return Preview(
+        rows=rows,
+        files=len(table.files),
+        shards=len(bounds),
+        shards_done=sum(number in done for number, _, _ in bounds),
+        images=rows * job.n,
+        images_left=left * job.n,
+        columns=dict(table.columns.parts),
+        passed_columns=table.columns.others,
+        model=source.name,
+        model_revision=source.revision,
+    )

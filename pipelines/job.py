@@ -1,0 +1,172 @@
+"""What a user asks for: the settings of one batch job, checked when it is built."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+
+from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+
+from .encoding import Encoder
+from .errors import InvalidJob
+from .rows import MAX_IMAGES
+
+DEFAULT_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The workers. None of it changes a byte of the output.
+
+    Args:
+        workers: None for one a GPU, or without GPUs one a CPU.
+        gpus_per_worker: None for 1 where Ray finds GPUs, else 0; a fraction shares one.
+        cpus_per_worker: also the threads that the model computes with.
+        batch_size: requests computed together; None for the model's own choice.
+        device: auto, cpu, cuda or cuda:1.
+        ray_address: of a cluster; None starts Ray on this machine.
+    """
+
+    workers: int | None = None
+    gpus_per_worker: float | None = None
+    cpus_per_worker: float = 1.0
+    batch_size: int | None = None
+    device: str = "auto"
+    ray_address: str | None = None
+
+    def __post_init__(self) -> None:
+        at_least("workers", self.workers, 1)
+        at_least("gpus_per_worker", self.gpus_per_worker, 0)
+        at_least("cpus_per_worker", self.cpus_per_worker, 0.01)
+        at_least("batch_size", self.batch_size, 1)
+
+    def expected_workers(self) -> int:
+        """For the size of shards, before Ray is asked what there is."""
+        return self.workers or os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class FailureBudget:
+    """How many failed images a run may have: a count, or a share of all its images (0 to 1)."""
+
+    count: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | int | None) -> FailureBudget:
+        """From "20", 20 or "5%"; None for no limit.
+
+        Raises:
+            InvalidJob: it is neither.
+        """
+        if text is None:
+            return cls()
+        match = re.fullmatch(r"\s*(\d{1,12})\s*|\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*", str(text))
+        if match is None or (match[2] and float(match[2]) > 100):
+            raise InvalidJob(f"max_failures must be a count like 20 or a share like 5%, got {text!r}")
+        return cls(int(match[1])) if match[1] else cls(None, float(match[2]) / 100)
+
+    def allowed(self, images: int) -> int | None:
+        """Failures allowed in a run of that many images; None for any number."""
+        return self.count if self.share is None else int(self.share * images)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """One table in, one dataset out.
+
+    Args:
+        prompts: path or URL of a file, a folder or a glob.
+        output: folder or URL of the dataset.
+        model: name as `imagen_model.catalog.find_model` takes it.
+        input_format: parquet, csv, tsv, jsonl or text; None to tell by the name.
+        prompt_column: None to go by the known names.
+        image_format: png, jpeg or webp.
+        quality: 1 to 100 for jpeg and webp.
+        n: images for each row that does not say it itself, 1 to 100.
+        seed: from which rows without one get theirs.
+        size: "WxH" instead of width and height, in pixels.
+        shard_rows: 1 to 1024; None to choose.
+        limit: only the first so many rows.
+        max_failures: "20" or "5%" of the images; None for no limit.
+        log_file: where Ray's messages go; None for `.run/ray.log` in a local output.
+
+    Raises:
+        InvalidJob: a setting is out of range.
+    """
+
+    prompts: str
+    output: str
+    model: str = "imagen-small"
+    input_format: str | None = None
+    prompt_column: str | None = None
+    image_format: str = "png"
+    quality: int | None = None
+    n: int = 1
+    seed: int = 0
+    size: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+    negative_prompt: str | None = None
+    shard_rows: int | None = None
+    limit: int | None = None
+    max_failures: str | int | None = None
+    log_file: str | None = None
+    pool: Pool = field(default_factory=Pool)
+
+    def __post_init__(self) -> None:
+        Encoder(self.image_format, self.quality)
+        FailureBudget.parse(self.max_failures)
+        between("n", self.n, 1, MAX_IMAGES)
+        between("seed", self.seed, 0, MAX_SEED)
+        if self.shard_rows is not None:
+            between("shard_rows", self.shard_rows, 1, 1024)
+        at_least("limit", self.limit, 1)
+        self.request("x")
+
+    def parameters(self) -> dict[str, object]:
+        """Of every row that does not say otherwise, as given; None is the model's own default."""
+        width, height = self.width, self.height
+        if self.size is not None:
+            match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", self.size)
+            if match is None:
+                raise InvalidJob(f"size must be like 64x64 (width x height), got {self.size!r}")
+            if self.width is not None or self.height is not None:
+                raise InvalidJob("size and width or height are both given; give one of the two")
+            width, height = int(match[1]), int(match[2])
+        names = ("negative_prompt", "num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
+        return {"width": width, "height": height} | {name: getattr(self, name) for name in names}
+
+    def request(self, prompt: str) -> GenerationRequest:
+        """Raises:
+        InvalidJob: no request can have these parameters.
+        """
+        try:
+            return GenerationRequest(prompt=prompt, seed=self.seed, **self.parameters())  # type: ignore[arg-type]
+        except InvalidRequest as refusal:
+            raise InvalidJob(refusal.message) from None
+
+    def check_model_takes_it(self, rules: RequestRules) -> None:
+        """Raises:
+        InvalidJob: the model does not make that size or has no such parameter.
+        """
+        try:
+            rules.resolve(self.request("x"))
+        except InvalidRequest as refusal:
+            raise InvalidJob(refusal.message) from None
+
+
+def at_least(name: str, value: float | None, low: float) -> None:
+    if value is not None and not value >= low:
+        raise InvalidJob(f"{name} must be at least {low:g}, got {value}")
+
+
+def between(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidJob(f"{name} must be a whole number from {low} to {high}, got {value!r}")

@@ -1,0 +1,202 @@
+"""The record of a shard: one row an image, failures included. Its existence means that the shard is done.
+
+`manifest/00042.parquet` is written last, in one atomic step. Beside the images lies `metadata.parquet`, made
+from the same entries, which is what Hugging Face's `imagefolder` reads: successes only, one schema everywhere.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .columns import ColumnMap
+from .errors import StoreError
+from .storage import Store
+
+MANIFEST = "manifest"
+IMAGES = "images"
+SUCCESS, FAILED = "success", "failed"
+MAX_FAILED_PROMPT = 1000  # characters kept of a prompt that was refused
+MAX_MESSAGE = 2000
+SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("image_index", pa.int32()),
+        ("shard", pa.int32()),
+        ("file_name", pa.string()),
+        ("prompt", pa.string()),
+        ("negative_prompt", pa.string()),
+        ("seed", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("num_inference_steps", pa.int32()),
+        ("guidance_scale", pa.float64()),
+        ("top_k", pa.int32()),
+        ("top_p", pa.float64()),
+        ("temperature", pa.float64()),
+        ("model", pa.string()),
+        ("model_revision", pa.string()),
+        ("config_fingerprint", pa.string()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("attempts", pa.int32()),
+        ("format", pa.string()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("generation_ms", pa.float64()),
+        ("worker", pa.string()),
+        ("created_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+METADATA = ("id", "row", "image_index", "seed", "width", "height", "model")  # after file_name and text
+PREFIX = "input_"  # of an own column whose name the manifest needs itself
+
+Entry = dict[str, Any]
+
+
+def manifest_key(shard: int) -> str:
+    return f"{MANIFEST}/{shard:05d}.parquet"
+
+
+def image_folder(shard: int) -> str:
+    return f"{IMAGES}/{shard:05d}"
+
+
+def metadata_key(shard: int) -> str:
+    return f"{image_folder(shard)}/metadata.parquet"
+
+
+def image_key(shard: int, row: int, image_index: int, extension: str) -> str:
+    """Only numbers: no user text is ever part of a path."""
+    return f"{image_folder(shard)}/{row:09d}-{image_index}.{extension}"
+
+
+def shard_of(key: str) -> int | None:
+    """The shard whose manifest `key` is; None for another object."""
+    name = key.removeprefix(f"{MANIFEST}/").removesuffix(".parquet")
+    return int(name) if name.isdecimal() and key == manifest_key(int(name)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSchema:
+    """Args:
+    passed: the table's own columns as read.
+    names: those columns' names in the manifest, in the same order.
+    """
+
+    passed: pa.Schema
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, schema: pa.Schema, columns: ColumnMap) -> ManifestSchema:
+        """Args:
+        schema: of the columns that are read from the table.
+        """
+        names: list[str] = []
+        for column in columns.others:
+            name = column
+            while name in SCHEMA.names or name in {"text", *names}:
+                name = PREFIX + name
+            names.append(name)
+        return cls(pa.schema([schema.field(column) for column in columns.others]), tuple(names))
+
+    @property
+    def full(self) -> pa.Schema:
+        own = [pa.field(name, solid(field.type)) for name, field in zip(self.names, self.passed, strict=True)]
+        return pa.schema([*SCHEMA, *own])
+
+    @property
+    def metadata(self) -> pa.Schema:
+        """Of `metadata.parquet`: own columns only where they hold plain values."""
+        kept = [pa.field("file_name", pa.string()), pa.field("text", pa.string()), *map(SCHEMA.field, METADATA)]
+        return pa.schema([*kept, *(field for field in list(self.full)[len(SCHEMA) :] if plain(field.type))])
+
+    def passed_values(self, cells: Mapping[str, Any]) -> Entry:
+        return {name: cells.get(field.name) for name, field in zip(self.names, self.passed, strict=True)}
+
+
+def solid(kind: pa.DataType) -> pa.DataType:
+    """A column of nothing but nulls has a type of its own, which breaks readers that join files."""
+    if pa.types.is_dictionary(kind):
+        return solid(kind.value_type)
+    return pa.string() if pa.types.is_null(kind) else kind
+
+
+def plain(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating)
+    return pa.types.is_boolean(kind) or any(check(kind) for check in checks)
+
+
+def to_bytes(entries: Sequence[Entry], schema: pa.Schema) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(entries), schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def write_shard(store: Store, shard: int, entries: Sequence[Entry], schema: ManifestSchema) -> None:
+    """Commit: the images are durable when this is called; the manifest is the last object to appear."""
+    ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
+    metadata = metadata_bytes(ordered, schema)
+    if metadata is None:
+        store.delete(metadata_key(shard))
+    else:
+        store.put(metadata_key(shard), metadata)
+    store.flush(image_folder(shard))
+    store.put(manifest_key(shard), to_bytes(ordered, schema.full))
+    store.flush(MANIFEST)
+
+
+def metadata_bytes(entries: Sequence[Entry], schema: ManifestSchema) -> bytes | None:
+    """The content of `metadata.parquet`; None where the shard has no image, and so needs no such file."""
+    names = schema.metadata.names[2:]
+    good = [
+        {"file_name": entry["file_name"].rpartition("/")[2], "text": entry["prompt"], **{k: entry[k] for k in names}}
+        for entry in entries
+        if entry["status"] == SUCCESS
+    ]
+    return to_bytes(good, schema.metadata) if good else None
+
+
+def read_manifest(store: Store, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Raises:
+    StoreError: it is not a manifest.
+    FileNotFoundError: there is none.
+    """
+    data = store.read(manifest_key(shard))
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+    except pa.ArrowException as error:
+        raise StoreError(
+            f"{store.child_url(manifest_key(shard))} is damaged ({error}); delete it and run the same job again"
+        ) from error
+
+
+def finished_shards(store: Store) -> set[int]:
+    """Numbers of the shards that are done, by one listing."""
+    return {number for found in store.list(MANIFEST) if (number := shard_of(found.key)) is not None}
+
+
+def safe_text(value: object, most: int = MAX_FAILED_PROMPT) -> str | None:
+    r"""Any value as text that UTF-8 and a terminal can hold: cut, with control characters as `\x07`."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else repr(value)
+    cut = text[:most] + ("…" if len(text) > most else "")
+    kept = (character if character.isprintable() or character in "\n\t" else escaped(character) for character in cut)
+    return "".join(kept)
+
+
+def escaped(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else f"\\x{ord(character):02x}"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,118 @@
+"""What the driver tells while a run goes on, and what is left to say at its end. Counts only, never pixels."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .stage import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Args:
+    images_done, images_total: of the whole output; the total is an estimate while rows with their own `n` remain.
+    failed: failed images among those that this run made.
+    images_per_second: of this run, since its first image; 0 before.
+    seconds_left: None before there is a rate.
+    shards_done, shards_total: of the whole output.
+    """
+
+    images_done: int
+    images_total: int
+    failed: int
+    images_per_second: float
+    seconds_left: float | None
+    shards_done: int
+    shards_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Args:
+    output: folder or URL.
+    complete: every shard that was asked for is done.
+    rows: that the plan covers.
+    images, succeeded, failed, codes, bytes: of the whole output, earlier runs included.
+    made_images, made_failed: by this run.
+    shards, shards_made, shards_skipped: in the plan; made by this run; found done at its start.
+    images_per_second: of this run, since its first image.
+    seconds: of this run, in all.
+    startup: seconds until the first image, by part: imports, plan, ray, first_image.
+    workers: how many were asked for; 0 where nothing was left to do.
+    """
+
+    output: str
+    complete: bool
+    rows: int
+    images: int
+    succeeded: int
+    failed: int
+    codes: dict[str, int]
+    bytes: int
+    made_images: int
+    made_failed: int
+    shards: int
+    shards_made: int
+    shards_skipped: int
+    images_per_second: float
+    seconds: float
+    startup: dict[str, float]
+    workers: int
+    model: str
+    model_revision: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up the records of a run.
+
+    Args:
+        rows_total, shards_total: of the whole output; rows_done, shards_done: when the run started.
+        images_a_row: estimate for rows that are not made yet.
+        known_total: of images, where it is known; a retry knows it.
+    """
+
+    rows_total: int
+    rows_done: int
+    shards_total: int
+    shards_done: int
+    images_a_row: int
+    known_total: int | None = None
+    first_image_at: float = 0.0
+    last_record_at: float = 0.0
+    images: int = 0
+    failed: int = 0
+    bytes: int = 0
+    made_rows: int = 0
+    made_shards: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Record, rows: int) -> None:
+        self.images += record.images
+        self.failed += record.failed
+        self.bytes += record.bytes
+        self.made_rows += rows
+        self.made_shards += 1
+        self.codes.update(record.codes)
+        self.last_record_at = time.time()
+        if record.first_image_at:
+            self.first_image_at = min(self.first_image_at or record.first_image_at, record.first_image_at)
+
+    def rate(self) -> float:
+        """Images a second, from the first one to the last shard's end."""
+        since = self.last_record_at - self.first_image_at
+        return self.images / since if self.first_image_at and since > 0 else 0.0
+
+    def total(self) -> int:
+        if self.known_total is not None:
+            return self.known_total
+        before = self.rows_done * self.images_a_row
+        return before + self.images + (self.rows_total - self.rows_done - self.made_rows) * self.images_a_row
+
+    def progress(self) -> Progress:
+        done = self.rows_done * self.images_a_row + self.images
+        rate, total = self.rate(), self.total()
+        left = (total - done) / rate if rate else None
+        return Progress(done, total, self.failed, rate, left, self.shards_done + self.made_shards, self.shards_total)

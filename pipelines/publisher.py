@@ -1,0 +1,82 @@
+"""Images are encoded and stored in background threads while the model makes the next ones.
+
+The queue is bounded, so that pictures never pile up in memory before a slow store. What hits one object ends
+as that row's failure; what hits the whole store is raised to the shard, which then stays uncommitted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from imagen_model.generation import ErrorCode, Failure, Result, Success
+
+from .encoding import EncodeFailed, Encoder
+from .errors import StoreDenied, StoreFull, StoreUnavailable
+from .manifest import SUCCESS, Entry, image_key
+from .storage import Store
+from .work import Item, Recipe, failed_entry, item_entry
+
+WAITING = 4  # pictures a thread that may wait in the queue
+
+
+class Publisher:
+    """Threads that a worker keeps for all its shards.
+
+    Attributes:
+        broken: the error that hit the whole store, once one did.
+    """
+
+    def __init__(self, store: Store, recipe: Recipe, encoder: Encoder, worker: str) -> None:
+        self.store, self.recipe, self.encoder, self.worker = store, recipe, encoder, worker
+        self.broken: StoreFull | StoreDenied | None = None
+        self.threads = ThreadPoolExecutor(store.threads, thread_name_prefix="publish")
+        self.room = threading.BoundedSemaphore(store.threads * WAITING)
+
+    def submit(self, shard: int, items: Sequence[Item], results: Sequence[Result]) -> list[Future[Entry]]:
+        """Take over one micro-batch's results; waits while the queue is full."""
+        futures = []
+        for item, result in zip(items, results, strict=True):
+            self.room.acquire()
+            future = self.threads.submit(self.publish, shard, item, result)
+            future.add_done_callback(lambda _: self.room.release())
+            futures.append(future)
+        return futures
+
+    def publish(self, shard: int, item: Item, result: Result) -> Entry:
+        """The image's entry; its file is durable when this returns.
+
+        Raises:
+            StoreFull, StoreDenied: no image could be stored.
+        """
+        entry = item_entry(item, shard, self.recipe, self.worker)
+        if isinstance(result, Failure):
+            return failed_entry(entry, result.code, result.message)
+        try:
+            return entry | self.store_image(shard, item, result)
+        except EncodeFailed as error:
+            return failed_entry(entry, ErrorCode.ENCODE_FAILED, str(error))
+        except MemoryError as error:
+            return failed_entry(entry, ErrorCode.OUT_OF_MEMORY, f"no memory to encode the picture: {error}")
+        except (StoreFull, StoreDenied) as error:
+            self.broken = error
+            raise
+        except StoreUnavailable as error:
+            return failed_entry(entry, ErrorCode.UPLOAD_FAILED, str(error))
+
+    def store_image(self, shard: int, item: Item, result: Success) -> Entry:
+        data = self.encoder.encode(result.image)
+        key = image_key(shard, item.row, item.image_index, self.encoder.extension)
+        self.store.put(key, data)
+        return {
+            "status": SUCCESS,
+            "file_name": key,
+            "width": result.image.width,
+            "height": result.image.height,
+            "format": self.encoder.image_format,
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "generation_ms": round(result.seconds * 1000, 3),
+        }

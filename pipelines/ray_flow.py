@@ -1,0 +1,197 @@
+"""The Ray Data part: shards in, records out. The only module that imports Ray.
+
+What is unusual: the read and the stage are given the same resources, so that Ray Data fuses them into one
+operator and each worker reads its own shard. Rows then never travel through the object store, nothing is read
+ahead of its turn, no block can be cut or merged on the way, and reads cannot starve beside workers that hold
+every CPU (ray#44687). Were Ray not to fuse them, the flow would still be right, only with reads of their own.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+# Read by Ray at import.
+for name, value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}.items():
+    os.environ.setdefault(name, value)
+
+import pyarrow as pa  # noqa: E402
+import ray  # noqa: E402
+import ray.data  # noqa: E402
+from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask  # noqa: E402
+from ray.data.block import BlockMetadata  # noqa: E402
+
+from .errors import InvalidJob, WorkersFailed  # noqa: E402
+from .job import Pool  # noqa: E402
+from .quiet import ray_quiet  # noqa: E402
+from .shard_reader import Shard, read_shard  # noqa: E402
+from .stage import Record, Source, Stage, StageConfig  # noqa: E402
+
+SHARDS_AT_A_WORKER = 2  # one whose images are made, one that is read or committed meanwhile
+SPARE_CPUS = 2  # logical, for what Ray runs beside the workers on this machine
+OBJECT_STORE = 200 * 2**20  # bytes; records and shard descriptions are all that it holds
+
+
+class Shards(Datasource):
+    """A datasource whose every read task yields one block: one shard's rows."""
+
+    def __init__(self, shards: Sequence[Shard], schema: pa.Schema) -> None:
+        super().__init__()
+        self.tasks = [
+            ReadTask(partial(read_block, shard, schema), BlockMetadata(shard.stop - shard.start, None, None, None))
+            for shard in shards
+        ]
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        return None
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: DataContext | None = None
+    ) -> list[ReadTask]:
+        return self.tasks
+
+
+def read_block(shard: Shard, schema: pa.Schema) -> Iterator[pa.Table]:
+    yield read_shard(shard, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many workers, and what Ray reserves for each."""
+
+    count: int
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
+    """Ray, started here or joined; stopped at the end if it was started here."""
+    if ray.is_initialized():
+        with ray_quiet(log_file):
+            yield
+        return
+    local = pool.ray_address is None
+    workers = pool.workers or os.cpu_count() or 1
+    with ray_quiet(log_file), import_path():
+        ray.init(
+            address=pool.ray_address,
+            num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
+            object_store_memory=OBJECT_STORE if local else None,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def import_path() -> Iterator[None]:
+    """Workers on this machine find the modules that this process finds, installed or not."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def choose_workers(pool: Pool, shards: int) -> Workers:
+    """What the pool leaves open, by what Ray finds.
+
+    Raises:
+        InvalidJob: more is asked for than this machine has; on a cluster, which may grow, Ray waits for it.
+    """
+    found = ray.cluster_resources()
+    gpus = found.get("GPU", 0.0)
+    each = pool.gpus_per_worker
+    if each is None:
+        each = 1.0 if gpus >= 1 and pool.device != "cpu" else 0.0
+    limit = gpus / each if each else found.get("CPU", 1.0) / pool.cpus_per_worker
+    if pool.workers is not None:
+        count = pool.workers
+    elif each:
+        count = max(1, int(limit))
+    else:
+        count = max(1, int(min(limit, (os.cpu_count() or 1) if pool.ray_address is None else limit)))
+    if pool.ray_address is None and (count * each > gpus or count * pool.cpus_per_worker > found.get("CPU", 0.0)):
+        raise InvalidJob(
+            f"{count} workers with {each:g} GPUs and {pool.cpus_per_worker:g} CPUs each are more than this machine's "
+            f"{gpus:g} GPUs and {found.get('CPU', 0.0):g} CPUs (as Ray counts them); ask for fewer"
+        )
+    return Workers(max(1, min(count, shards)), pool.cpus_per_worker, each)
+
+
+def run_shards(
+    shards: Sequence[Shard], schema: pa.Schema, source: Source, config: StageConfig, workers: Workers
+) -> Iterator[Record]:
+    """A record for each shard, in the order in which they are done. Closing the iterator stops the workers.
+
+    Raises:
+        WorkersFailed: Ray could not run them; the shards that gave a record stay done.
+    """
+    context = DataContext.get_current()
+    context.print_on_execution_start = False
+    context.enable_progress_bars = False
+    context.max_consecutive_actor_init_deaths = 3
+    context.execution_options.preserve_order = False
+    resources = {"num_cpus": workers.cpus, "num_gpus": workers.gpus}
+    dataset = ray.data.read_datasource(Shards(shards, schema), override_num_blocks=len(shards), **resources)
+    dataset = dataset.map_batches(
+        Stage,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_constructor_kwargs={"source": source, "config": config},
+        compute=ActorPoolStrategy(
+            size=workers.count,
+            max_concurrent_calls_per_actor=SHARDS_AT_A_WORKER,
+            max_tasks_in_flight_per_actor=SHARDS_AT_A_WORKER,
+            enable_true_multi_threading=True,
+        ),
+        **resources,
+    )
+    blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    iterator = iter(blocks)
+    try:
+        while True:
+            try:
+                block = next(iterator)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise WorkersFailed(f"Ray could not run the workers: {root_cause(error)}") from error
+            for text in block.column("record").to_pylist():
+                yield Record(**json.loads(text))
+    finally:
+        # A stopped execution keeps its actors until it is collected; the next one would wait for their CPUs.
+        del iterator, blocks, dataset
+        gc.collect()
+
+
+def root_cause(error: BaseException) -> str:
+    """The innermost error that says something; Ray wraps what a worker raised several times."""
+    said = error
+    while (inner := getattr(error, "cause", None) or error.__cause__) is not None:
+        error = inner
+        said = error if str(error) else said
+    return f"{type(said).__name__}: {said}"
+
+

@@ -1,0 +1,163 @@
+"""Runs pending shards to their end: starts the workers, adds up their records, stops when it must.
+
+Making shards and retrying failed rows are the same here; `batch.py` and `retry.py` say which shards.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from . import errors
+from .attempts import ATTEMPTS
+from .columns import ColumnMap
+from .errors import OutputLocked, PipelineError, TooManyFailures, WorkersFailed
+from .job import FailureBudget, Pool
+from .lease import Lease
+from .manifest import ManifestSchema
+from .plan import Plan
+from .progress import Progress, Tally
+from .prompt_table import PromptTable
+from .rows import Defaults
+from .shard_reader import Shard
+from .stage import Record, Source, StageConfig
+from .storage import LocalStore, Store
+from .work import Recipe
+
+Follow = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every run stands on: an output that is ours, a plan, and the table that it names."""
+
+    store: Store
+    lease: Lease
+    plan: Plan
+    table: PromptTable
+    source: Source
+
+    def recipe(self) -> Recipe:
+        settings = self.plan.settings
+        columns = ColumnMap(dict(self.plan.parts), self.table.columns.others)
+        names = tuple(dict.fromkeys((settings.model, self.plan.called)))
+        defaults = Defaults(names, settings.seed, settings.images_per_prompt, settings.parameters)
+        schema = ManifestSchema.of(self.table.schema, columns)
+        return Recipe(settings, columns, defaults, self.source.rules, schema, settings.fingerprint())
+
+
+@dataclass(slots=True)
+class Startup:
+    """Seconds of each part until the first image, as they pass."""
+
+    begun: float
+    parts: dict[str, float]
+
+    def mark(self, part: str, since: float) -> float:
+        now = time.time()
+        self.parts[part] = round(now - since, 3)
+        return now
+
+
+def run_pending(
+    ground: Ground,
+    pending: Sequence[Shard],
+    pool: Pool,
+    tally: Tally,
+    startup: Startup,
+    follow: Follow,
+    budget: FailureBudget,
+    log_file: str | None,
+    retry_codes: frozenset[str] | None = None,
+) -> int:
+    """Make the shards; returns the number of workers.
+
+    Raises:
+        TooManyFailures: more failed than the budget allows; shards that had begun are finished first.
+        StoreError: the output is full or denied.
+        WorkersFailed: the model cannot be loaded, or Ray failed.
+        OutputLocked: another run took the output over.
+    """
+    since = time.time()
+    from .ray_flow import choose_workers, ray_running, run_shards
+
+    since = startup.mark("imports", since)
+    store, run_id = ground.store, uuid.uuid4().hex
+    stop_key = f".run/stop-{run_id}"
+    config = StageConfig(
+        store.url, run_id, ground.recipe(), pool.batch_size, pool.device, stop_key, retry_codes
+    )
+    rows = {shard.number: shard.stop - shard.start for shard in pending}
+    with ray_running(pool, log_file or default_log(store)):
+        workers = choose_workers(pool, len(pending))
+        since = startup.mark("ray", since)
+        records = run_shards(pending, ground.table.schema, ground.source, config, workers)
+        try:
+            with closing(records):
+                follow_records(records, ground, tally, rows, follow, budget, config)
+        finally:
+            if store.exists(stop_key):
+                store.delete(stop_key)
+    if tally.first_image_at:
+        startup.parts["first_image"] = round(max(0.0, tally.first_image_at - since), 3)
+    return workers.count
+
+
+def follow_records(
+    records: Iterable[Record],
+    ground: Ground,
+    tally: Tally,
+    rows: dict[int, int],
+    follow: Follow,
+    budget: FailureBudget,
+    config: StageConfig,
+) -> None:
+    exceeded: int | None = None
+    for record in records:
+        if record.fatal is not None:
+            raise known_error(record)
+        if ground.lease.lost:
+            raise OutputLocked(f"{config.output} was taken over by another run; this one stops")
+        if not record.skipped:
+            tally.add(record, rows[record.shard])
+            follow(tally.progress())
+        if exceeded is None:
+            allowed = budget.allowed(tally.total())
+            if allowed is not None and tally.failed > allowed:
+                exceeded = allowed
+                ground.store.put(config.stop_key, b"")
+        if exceeded is not None and not in_flight(ground.store, config.run_id):
+            break
+    if exceeded is not None:
+        counts = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common())
+        raise TooManyFailures(
+            f"{tally.failed} images failed, at most {exceeded} may ({counts}); finished shards stay: look at the "
+            "error messages in the manifest, then run the same command again with a higher max_failures, or fix the table"
+        )
+
+
+def in_flight(store: Store, run_id: str) -> bool:
+    """Whether a shard that this run began is not committed yet."""
+    for found in list(store.list(ATTEMPTS)):
+        try:
+            if json.loads(store.read(found.key)).get("run_id") == run_id:
+                return True
+        except (FileNotFoundError, ValueError):
+            continue
+    return False
+
+
+def known_error(record: Record) -> PipelineError:
+    """The error that a worker met, with its own type again."""
+    kind = getattr(errors, record.fatal_kind, WorkersFailed)
+    if not (isinstance(kind, type) and issubclass(kind, PipelineError)):
+        kind = WorkersFailed
+    return kind(record.fatal)
+
+
+def default_log(store: Store) -> str | None:
+    return store.child_url(".run/ray.log") if isinstance(store, LocalStore) else None

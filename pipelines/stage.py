@@ -1,0 +1,245 @@
+"""The stage that a Ray worker runs: one shard's rows in, its files and one small record out.
+
+Ray hands a worker two shards at a time, in two threads. One thread of its own holds the model and makes all
+images, so that shards pass through it one after another: while one shard's last files are written and its
+manifest committed, the next one's images are already being made, and nothing runs in parallel on the device.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol
+
+import pyarrow as pa
+
+from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules
+
+from .attempts import MAX_DEATHS, Attempts
+from .encoding import Encoder
+from .errors import PipelineError
+from .generating import generate
+from .manifest import FAILED, Entry, image_folder, metadata_key, read_manifest, write_shard
+from .publisher import Publisher
+from .shard_reader import SHARD
+from .storage import open_store
+from .work import Item, Recipe, items_of, storable_passed
+
+RECORD_SCHEMA = pa.schema([("shard", pa.int64()), ("record", pa.string())])
+
+
+class Source(Protocol):
+    """Where a worker gets its model, sent to it by pickle; `imagen_model.catalog.ModelSource` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def rules(self) -> RequestRules: ...
+    def load(self, batch_size: int | None = None, device: str = "auto") -> Generator: ...
+
+
+@dataclass(slots=True)
+class Record:
+    """All that the driver hears of a shard.
+
+    Args:
+        images, failed: entries made (a retry keeps others), and how many of them are failures.
+        codes: failures by error code.
+        seconds: generate (of the model), rest (from the last image made to the commit), load (of the model).
+        first_image_at: Unix time at which this worker's first micro-batch was done.
+        skipped: the run was being stopped; the shard is untouched.
+        fatal: why the job must stop; the shard is not committed.
+    """
+
+    shard: int
+    images: int = 0
+    failed: int = 0
+    bytes: int = 0
+    codes: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    worker: str = ""
+    first_image_at: float = 0.0
+    skipped: bool = False
+    fatal: str | None = None
+    fatal_kind: str = ""
+
+    def to_table(self) -> pa.Table:
+        return pa.Table.from_pylist([{"shard": self.shard, "record": json.dumps(asdict(self))}], schema=RECORD_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """What every worker of a run is given.
+
+    Args:
+        retry_codes: None to make shards; else the error codes ("" in it: all) whose rows are made again.
+        stop_key: an object whose existence means that no further shard may begin.
+    """
+
+    output: str
+    run_id: str
+    recipe: Recipe
+    batch_size: int | None
+    device: str
+    stop_key: str
+    retry_codes: frozenset[str] | None = None
+
+
+class Stage:
+    """Called with one shard's rows; never raises, for Ray would only repeat or hide it: see `Record.fatal`."""
+
+    def __init__(self, source: Source, config: StageConfig) -> None:
+        self.config = config
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        self.fatal: tuple[str, str] | None = None
+        self.first_image_at = 0.0
+        self.load_seconds = 0.0
+        self.model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        try:
+            settings = config.recipe.settings
+            self.store = open_store(config.output)
+            encoder = Encoder(settings.image_format, settings.quality)
+            self.publisher = Publisher(self.store, config.recipe, encoder, self.worker)
+            self.generator = self.model_thread.submit(self.load, source).result()
+        except Exception as error:
+            self.fatal = describe(error, "a worker could not start")
+
+    def load(self, source: Source) -> Generator:
+        begun = time.perf_counter()
+        generator = source.load(self.config.batch_size, self.config.device)
+        self.load_seconds = time.perf_counter() - begun
+        return generator
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        record = Record(table.column(SHARD)[0].as_py(), worker=self.worker)
+        try:
+            if self.fatal is not None:
+                record.fatal_kind, record.fatal = self.fatal
+            else:
+                self.run_shard(table, record)
+        except Exception as error:
+            record.fatal_kind, record.fatal = describe(error, f"shard {record.shard} could not be finished")
+        return record.to_table()
+
+    def run_shard(self, table: pa.Table, record: Record) -> None:
+        items, refused = items_of(table, record.shard, self.config.recipe, self.worker)
+        entries: list[Entry | Future[Entry]] = [*refused]
+        kept: list[Entry] = []
+        if self.config.retry_codes is not None:
+            before = read_manifest(self.store, record.shard).to_pylist()
+            items, entries, kept = select_failed(before, items, refused, self.config.retry_codes)
+        begun = time.perf_counter()
+        attempts = self.model_thread.submit(self.make_images, record, items, entries).result()
+        if attempts is None:
+            record.skipped = True
+            return
+        made = time.perf_counter()
+        done = [entry.result() if isinstance(entry, Future) else entry for entry in entries]
+        self.commit(record, done, kept, attempts)
+        record.seconds |= {"shard": made - begun, "rest": time.perf_counter() - made, "load": self.load_seconds}
+
+    def make_images(
+        self, record: Record, items: Sequence[Item], entries: list[Entry | Future[Entry]]
+    ) -> Attempts | None:
+        """Runs in the model's thread. Adds each item's entry; None if the run is being stopped."""
+        if self.store.exists(self.config.stop_key):
+            return None
+        attempts = Attempts(self.store, record.shard, self.config.run_id)
+        journal = attempts.begin()
+        begun = time.perf_counter()
+        for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator.batch_size):
+            condemned = journal.given_up or (len(batch) == 1 and batch[0].row in journal.condemned)
+            attempts.running([item.row for item in batch])
+            if condemned:
+                message = death_message(journal.lone_deaths.get(batch[0].row, 0))
+                results = [Failure(ErrorCode.WORKER_DIED, message) for _ in batch]
+            else:
+                results = generate(self.generator, [item.request for item in batch])
+            self.first_image_at = self.first_image_at or time.time()
+            futures = self.publisher.submit(record.shard, batch, results)
+            entries += futures
+            if journal.attempt > 1:  # after a death, whatever a row does must happen while it is written down
+                for future in futures:
+                    future.result()
+                attempts.survived([item.row for item in batch])
+            if self.publisher.broken is not None:  # a full disk must stop the model at once
+                raise self.publisher.broken
+        record.seconds["generate"] = time.perf_counter() - begun
+        record.first_image_at = self.first_image_at
+        return attempts
+
+    def commit(self, record: Record, made: list[Entry], kept: list[Entry], attempts: Attempts) -> None:
+        schema = self.config.recipe.schema
+        whole = [*kept, *storable_passed(made, schema)]
+        write_shard(self.store, record.shard, whole, schema)
+        if attempts.interrupted:
+            self.remove_strays(record.shard, whole)
+        attempts.end()
+        record.images = len(made)
+        for entry in made:
+            record.bytes += entry.get("bytes") or 0
+            if entry["status"] == FAILED:
+                record.failed += 1
+                record.codes[entry["error_code"]] = record.codes.get(entry["error_code"], 0) + 1
+
+    def remove_strays(self, shard: int, entries: Sequence[Entry]) -> None:
+        """An attempt that was cut short may have stored an image that this one could not make."""
+        known = {entry.get("file_name") for entry in entries} | {metadata_key(shard)}
+        for found in list(self.store.list(image_folder(shard))):
+            if found.key not in known:
+                self.store.delete(found.key)
+
+
+def micro_batches(items: Sequence[Item], suspects: Collection[int], size: int) -> list[Sequence[Item]]:
+    """Suspect rows first and each image alone, then the others in full batches."""
+    alone = [item for item in items if item.row in suspects]
+    others = [item for item in items if item.row not in suspects] if alone else items
+    return [*([item] for item in alone), *(others[start : start + size] for start in range(0, len(others), size))]
+
+
+def death_message(deaths: int) -> str:
+    if deaths:
+        return f"the worker died {deaths} times with this row alone in work; change the row, or run retry"
+    return f"workers died {MAX_DEATHS} times in this row's shard; its unfinished rows were given up; run retry"
+
+
+def select_failed(
+    before: Sequence[Entry], items: Sequence[Item], refused: Sequence[Entry], codes: frozenset[str]
+) -> tuple[list[Item], list[Entry | Future[Entry]], list[Entry]]:
+    """What a retry makes again, the refusals it repeats, and the stored entries that it keeps as they are.
+
+    Args:
+        before: the stored entries.
+        codes: of the failures to make again; "" among them means all.
+    """
+    again = {
+        (entry["row"], entry["image_index"]): entry["attempts"] + 1
+        for entry in before
+        if entry["status"] == FAILED and ("" in codes or entry["error_code"] in codes)
+    }
+    kept = [entry for entry in before if (entry["row"], entry["image_index"]) not in again]
+    chosen = [
+        replace(item, attempts=again[item.row, item.image_index])
+        for item in items
+        if (item.row, item.image_index) in again
+    ]
+    repeated: list[Entry | Future[Entry]] = [
+        entry | {"attempts": again[entry["row"], 0]} for entry in refused if (entry["row"], 0) in again
+    ]
+    return chosen, repeated, kept
+
+
+def describe(error: Exception, what: str) -> tuple[str, str]:
+    """Kind and text of an error that stops the job; the traceback only where the error is not one of ours."""
+    if isinstance(error, PipelineError):
+        return type(error).__name__, str(error)
+    detail = "".join(traceback.format_exception(error)[-3:]).strip()
+    return "WorkersFailed", f"{what}: {type(error).__name__}: {error}\n{detail}"

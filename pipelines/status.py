@@ -1,0 +1,77 @@
+"""How far the run in an output folder is, from its plan, one listing and a few columns of the manifests."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+from .census import count_shards
+from .lease import LEASE, Holder
+from .manifest import finished_shards
+from .plan import load_plan
+from .storage import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Args:
+    rows, shards: that the plan covers.
+    rows_done, shards_done: finished.
+    images, succeeded, failed, codes, bytes: in finished shards; `images` counts failures too.
+    running: host and process of a run that is at work now; None for none.
+    """
+
+    output: str
+    prompts: str
+    model: str
+    model_revision: str
+    rows: int
+    rows_done: int
+    shards: int
+    shards_done: int
+    images: int
+    succeeded: int
+    failed: int
+    codes: dict[str, int]
+    bytes: int
+    running: str | None
+
+    @property
+    def complete(self) -> bool:
+        return self.shards_done == self.shards
+
+
+def read_status(output: str) -> Status:
+    """Raises:
+    NoPlan: the folder holds no run.
+    """
+    store = open_store(output)
+    plan = load_plan(store)
+    finished = finished_shards(store)
+    done = [(number, stop - start) for number, start, stop in plan.bounds() if number in finished]
+    census = count_shards(store, [number for number, _ in done])
+    return Status(
+        output=output,
+        prompts=plan.prompts,
+        model=plan.settings.model,
+        model_revision=plan.settings.model_revision,
+        rows=plan.rows,
+        rows_done=sum(rows for _, rows in done),
+        shards=plan.shards,
+        shards_done=len(done),
+        images=census.images,
+        succeeded=census.images - census.failed,
+        failed=census.failed,
+        codes=dict(census.codes.most_common()),
+        bytes=census.bytes,
+        running=running(store),
+    )
+
+
+def running(store: Store) -> str | None:
+    try:
+        holder = Holder(**json.loads(store.read(LEASE)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return None if holder.dead(time.time()) else f"{holder.host}:{holder.pid}"

@@ -1,0 +1,322 @@
+"""One output root behind one small interface, on a disk or in any object store that fsspec knows.
+
+Objects appear whole or not at all. On a disk that is a temporary file under `.run/tmp`, fsync and rename;
+keeping all temporary files in one folder lets the next run sweep what a killed one left. In an object store
+it is one PUT. Every error is turned into the tree of `errors.py`: what hits the whole store (full, denied)
+must stop a job, what hits one object is tried again and then raised as `StoreUnavailable`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from .errors import StoreDenied, StoreError, StoreFull, StoreUnavailable
+
+T = TypeVar("T")
+TEMPORARY = ".run/tmp"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+PAUSES = (0.1, 0.4, 1.6, 4.0)  # seconds before the second, third, ... try
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's key relative to the root, and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class Store(Protocol):
+    """Objects under one root. Keys use `/` and are relative to the root.
+
+    Attributes:
+        url: the root as given.
+        threads: how many uploads at once use it well.
+    """
+
+    url: str
+    threads: int
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace the whole object; durable when the call returns, but for `flush`."""
+        ...
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Like `put`, from a local file of any size."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write the object if there is none of that key; False if there is."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes. Raises FileNotFoundError."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object below the folder `prefix` ("" for all), in order of the keys."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; no error if there is none."""
+        ...
+
+    def flush(self, prefix: str) -> None:
+        """Make the names of the objects directly in `prefix` durable."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove what interrupted writes left behind."""
+        ...
+
+    def child_url(self, key: str) -> str:
+        """The URL or path at which other libraries find the object."""
+        ...
+
+
+def open_store(url: str) -> Store:
+    """The store at a folder's path or an fsspec URL (`s3://bucket/run`). Touches nothing."""
+    if "://" in url and not url.startswith("file://"):
+        return ObjectStore(url)
+    return LocalStore(url.removeprefix("file://"))
+
+
+def check_writable(store: Store) -> None:
+    """Write, read and remove one small object.
+
+    Raises:
+        StoreError: the output cannot be written; the message says why.
+    """
+    key = f".run/probe-{uuid.uuid4().hex}"
+    store.put(key, b"probe")
+    if store.read(key) != b"probe":
+        raise StoreUnavailable(f"{store.url} does not give back what was written; check the storage")
+    store.delete(key)
+
+
+def classify(error: Exception, url: str) -> StoreError | None:
+    """The whole-store error that `error` means, or None where another try may help."""
+    number = getattr(error, "errno", None)
+    if number in FULL:
+        return StoreFull(f"no space left at {url} ({error}); free some space, then run the same command again")
+    if number in DENIED or isinstance(error, PermissionError):
+        return StoreDenied(f"no permission to write to {url} ({error}); grant it or give another output")
+    if number in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG}:
+        return StoreDenied(f"{url} cannot be used as an output folder ({error}); give another output")
+    return None
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise classify(error, url) or StoreUnavailable(f"{url}: {error}") from error
+
+
+def with_retries(action: Callable[[], T], url: str, missing_is_final: bool = True) -> T:
+    """`action()`, tried again after pauses where another try may help.
+
+    Args:
+        missing_is_final: pass FileNotFoundError on at once. Writers turn it off: there it means that
+            another run swept the temporary folder away under them.
+
+    Raises:
+        StoreError: of the kind that the last error means.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return action()
+        except Exception as error:
+            if isinstance(error, FileExistsError) or (isinstance(error, FileNotFoundError) and missing_is_final):
+                raise
+            whole = classify(error, url)
+            if whole is not None:
+                raise whole from error
+            if pause is None:
+                raise StoreUnavailable(f"{url}: {type(error).__name__}: {error}") from error
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class LocalStore:
+    """A folder on a disk."""
+
+    threads = 2
+
+    def __init__(self, root: str) -> None:
+        self.url = root
+        self.root = Path(root).expanduser().absolute()
+        self.made: set[Path] = set()
+
+    def put(self, key: str, data: bytes) -> None:
+        with_retries(lambda: self.put_once(key, data), self.url, missing_is_final=False)
+
+    def put_once(self, key: str, data: bytes) -> None:
+        target = self.root / key
+        temporary = self.temporary_path()
+        try:
+            write_durably(temporary, data)
+            self.make_folder(target.parent)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def put_file(self, key: str, path: Path) -> None:
+        with translated(self.url):
+            temporary = self.temporary_path()
+            shutil.copyfile(path, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            self.make_folder((self.root / key).parent)
+            os.replace(temporary, self.root / key)
+
+    def create(self, key: str, data: bytes) -> bool:
+        target = self.root / key
+        with translated(self.url):
+            self.make_folder(target.parent)
+            temporary = self.temporary_path()
+            write_durably(temporary, data)
+            try:
+                os.link(temporary, target)  # fails if the name is taken, and the file appears whole
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def read(self, key: str) -> bytes:
+        with translated(self.url):
+            return (self.root / key).read_bytes()
+
+    def exists(self, key: str) -> bool:
+        return (self.root / key).exists()
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        with translated(self.url):
+            yield from self.walk(self.root / prefix)
+
+    def walk(self, folder: Path) -> Iterator[StoredObject]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.walk(Path(entry.path))
+            else:
+                key = Path(entry.path).relative_to(self.root).as_posix()
+                yield StoredObject(key, entry.stat(follow_symlinks=False).st_size)
+
+    def delete(self, key: str) -> None:
+        with translated(self.url):
+            (self.root / key).unlink(missing_ok=True)
+
+    def flush(self, prefix: str) -> None:
+        try:
+            descriptor = os.open(self.root / prefix, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sweep(self) -> None:
+        shutil.rmtree(self.root / TEMPORARY, ignore_errors=True)
+        self.made.clear()
+
+    def child_url(self, key: str) -> str:
+        return str(self.root / key)
+
+    def temporary_path(self) -> Path:
+        folder = self.root / TEMPORARY
+        self.make_folder(folder)
+        return folder / uuid.uuid4().hex
+
+    def make_folder(self, folder: Path) -> None:
+        # Another run's sweep may remove a folder that was made before; `exists` is far cheaper than `mkdir`.
+        if folder not in self.made or not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.made.add(folder)
+
+
+class ObjectStore:
+    """A prefix in an object store, through fsspec. Credentials come from the environment's usual chain."""
+
+    threads = 16
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        self.protocol = url.split("://", 1)[0]
+        self.filesystem: Any
+        self.filesystem, self.base = url_to_fs(self.url, use_listings_cache=False)
+
+    def path(self, key: str) -> str:
+        return f"{self.base}/{key}".rstrip("/")
+
+    def put(self, key: str, data: bytes) -> None:
+        with_retries(lambda: self.filesystem.pipe_file(self.path(key), data), self.url)
+
+    def put_file(self, key: str, path: Path) -> None:
+        with_retries(lambda: self.filesystem.put_file(str(path), self.path(key)), self.url)
+
+    def create(self, key: str, data: bytes) -> bool:
+        try:
+            with_retries(lambda: self.filesystem.pipe_file(self.path(key), data, mode="create"), self.url)
+        except FileExistsError:
+            return False
+        return True
+
+    def read(self, key: str) -> bytes:
+        data: bytes = with_retries(lambda: self.filesystem.cat_file(self.path(key)), self.url)
+        return data
+
+    def exists(self, key: str) -> bool:
+        return bool(with_retries(lambda: self.filesystem.exists(self.path(key)), self.url))
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        found = with_retries(lambda: self.filesystem.find(self.path(prefix), detail=True), self.url)
+        for path in sorted(found):
+            key = path[len(self.base) :].lstrip("/")
+            if key and not path.endswith("/"):  # some writers leave a marker object for a folder
+                yield StoredObject(key, int(found[path]["size"]))
+
+    def delete(self, key: str) -> None:
+        try:
+            with_retries(lambda: self.filesystem.rm_file(self.path(key)), self.url)
+        except FileNotFoundError:
+            return
+
+    def flush(self, prefix: str) -> None:
+        """A PUT is durable by itself."""
+
+    def sweep(self) -> None:
+        """Nothing appears before its PUT is complete."""
+
+    def child_url(self, key: str) -> str:
+        return f"{self.url}/{key}"

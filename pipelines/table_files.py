@@ -1,0 +1,99 @@
+"""From what the user names (a file, a folder, a glob, a URL) to the files of the table and their format."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PurePosixPath
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from .errors import InvalidJob, NoFilesMatch, TableError, UnreadableTable
+
+FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".txt": "text",
+}
+
+
+class TableFiles:
+    """The files of one table, in the order of their names.
+
+    Attributes:
+        paths: on `filesystem`, sorted.
+        names: relative to the folder that was named; what a plan records, so that a moved table is still known.
+        format: parquet, csv, tsv, jsonl or text.
+    """
+
+    def __init__(self, prompts: str, input_format: str | None = None) -> None:
+        """Args:
+            prompts: path or URL of a file, a folder or a glob.
+            input_format: the format, where the names do not tell it.
+
+        Raises:
+            NoFilesMatch: nothing is there.
+            TableError: the files' names tell different formats, or none.
+        """
+        if input_format is not None and input_format not in set(FORMATS.values()):
+            known = ", ".join(sorted(set(FORMATS.values())))
+            raise InvalidJob(f"input format {input_format!r} is not known; give one of: {known}")
+        self.prompts = prompts
+        self.absolute = prompts if "://" in prompts else os.path.abspath(prompts)
+        self.filesystem: Any
+        self.filesystem, root = url_to_fs(prompts)
+        try:
+            self.paths, base = self.find(root)
+        except PermissionError as error:
+            raise UnreadableTable(f"{prompts} cannot be read ({error}); grant permission to read it") from error
+        if not self.paths:
+            raise NoFilesMatch(f"no file matches {prompts!r}; give a file, a folder with files, or a glob in quotes")
+        self.format = input_format or self.tell_format()
+        self.names = [str(PurePosixPath(path).relative_to(base)) for path in self.paths]
+
+    def find(self, root: str) -> tuple[list[str], PurePosixPath]:
+        if any(mark in root for mark in "*?[") and not self.filesystem.exists(root):
+            found = [path for path in self.filesystem.glob(root) if self.filesystem.isfile(path)]
+            fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
+            return sorted(found), PurePosixPath(fixed.rpartition("/")[0] or "/")
+        if self.filesystem.isdir(root):
+            base = PurePosixPath(root)
+            found = [path for path in self.filesystem.find(root) if not hidden(PurePosixPath(path).relative_to(base))]
+            known = [path for path in found if PurePosixPath(path).suffix.lower() in FORMATS]
+            return sorted(known or found), base
+        return ([root] if self.filesystem.isfile(root) else []), PurePosixPath(root).parent
+
+    def tell_format(self) -> str:
+        by_format: dict[str, str] = {}
+        for path in self.paths:
+            found = FORMATS.get(PurePosixPath(path).suffix.lower())
+            if found is None:
+                raise TableError(
+                    f"the format of {path} cannot be told from its name (known: {', '.join(FORMATS)}); "
+                    "give the input format"
+                )
+            by_format.setdefault(found, path)
+        if len(by_format) > 1:
+            shown = " and ".join(f"{path} ({name})" for name, path in sorted(by_format.items()))
+            raise TableError(f"{self.prompts} mixes formats: {shown}; give a glob that matches one of them")
+        return next(iter(by_format))
+
+    def open(self, index: int) -> Any:
+        """The file, open for reading bytes.
+
+        Raises:
+            UnreadableTable: it cannot be opened.
+        """
+        try:
+            return self.filesystem.open(self.paths[index], "rb")
+        except OSError as error:
+            raise UnreadableTable(f"{self.paths[index]} cannot be read: {error}; check the path and permissions") from error
+
+
+def hidden(path: PurePosixPath) -> bool:
+    """Names that writers keep for themselves: `.part`, `_SUCCESS`."""
+    return any(part.startswith((".", "_")) for part in path.parts)

@@ -1,0 +1,222 @@
+"""CSV, TSV, JSONL and plain text become Parquet once, so that everything after reads one format.
+
+Streaming, with memory bounded by `BATCH` rows: a file is read once to learn its columns' types (JSONL only)
+and once to write it. A line that cannot be read becomes a row whose `INVALID` column says why: it ends in the
+manifest as an `invalid_row` failure, so that row numbers stay those of the file and nothing is dropped.
+Blank lines are rows too (they end as `empty_prompt`); the file's final line end starts no row.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .columns import map_columns
+from .errors import EmptyTable, TableError
+
+INVALID = "__invalid__"  # why a row could not be read; null where it could
+MAX_LINE = 8 * 2**20  # bytes
+MAX_COLUMNS = 1000
+MAX_FIELD = 4 * 2**20  # characters of one CSV field: an unclosed quote must not swallow a whole file
+BATCH = 4096  # rows in memory
+TEXT = pa.string()
+
+Row = dict[str, Any]
+
+
+def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_column: str | None, target: str) -> None:
+    """Write the table in `open_file()` to a Parquet file at `target`, a local path.
+
+    Args:
+        name: the file's name, for messages.
+        file_format: csv, tsv, jsonl or text.
+
+    Raises:
+        TableError: the file is UTF-16, or has no header, or no prompt column.
+    """
+    with open_file() as file:
+        if file.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
+            raise TableError(f"{name} is UTF-16; save it as UTF-8")
+    if file_format == "jsonl":
+        schema = learn_schema(open_file, prompt_column, name)
+        rows = jsonl_rows(open_file, schema, map_columns(schema.names, prompt_column).parts["prompt"])
+    elif file_format == "text":
+        schema = pa.schema({"prompt": TEXT})
+        rows = text_rows(open_file)
+    else:
+        header, rows = delimited_rows(open_file, file_format, name)
+        schema = pa.schema([(column, TEXT) for column in header])
+    write_rows(rows, schema.append(pa.field(INVALID, TEXT)), target)
+
+
+def write_rows(rows: Iterator[Row], schema: pa.Schema, target: str) -> None:
+    with pq.ParquetWriter(target, schema) as writer:
+        batch: list[Row] = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == BATCH:
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+                batch = []
+        if batch:
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+
+
+def lines(file: Any) -> Iterator[bytes]:
+    """Each line with its end; one longer than `MAX_LINE` is cut there, which its reader then refuses."""
+    first = True
+    while line := file.readline(MAX_LINE):
+        piece = line
+        while len(piece) == MAX_LINE and not piece.endswith(b"\n"):
+            piece = file.readline(MAX_LINE)
+        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        first = False
+
+
+def decode(line: bytes) -> tuple[str, str | None]:
+    """The line without its end, and why it cannot be taken."""
+    if len(line) >= MAX_LINE:
+        return "", f"the line is longer than {MAX_LINE:,} bytes; shorten it"
+    body = line.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError as error:
+        return "", f"the line is not UTF-8 (byte 0x{body[error.start]:02X} at {error.start}); save the file as UTF-8"
+
+
+def text_rows(open_file: Callable[[], Any]) -> Iterator[Row]:
+    with open_file() as file:
+        for line in lines(file):
+            text, problem = decode(line)
+            yield {"prompt": None if problem else text, INVALID: problem}
+
+
+def delimited_rows(open_file: Callable[[], Any], file_format: str, name: str) -> tuple[list[str], Iterator[Row]]:
+    """The header's names and an iterator over the rows, every value a string."""
+    rows = csv_values(open_file) if file_format == "csv" else tsv_values(open_file)
+    header, problem = next(rows, (None, None))
+    if header is None:
+        raise EmptyTable(f"{name} is empty; write a header line and at least one row")
+    if problem or not any(header):
+        raise TableError(f"{name} has no header line ({problem or 'it is blank'}); name the columns in its first line")
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice or INVALID in header:
+        raise TableError(f"{name} names the column {(twice or [INVALID])[0]!r} twice or as its own; rename it")
+    return header, (delimited_row(header, values, problem) for values, problem in rows)
+
+
+def delimited_row(header: list[str], values: list[str], problem: str | None) -> Row:
+    blank = not values or values == [""]
+    if problem is None and not blank and len(values) != len(header):
+        problem = f"the line has {len(values)} fields, the header has {len(header)}; correct the line"
+    if problem is not None or blank:
+        return {INVALID: problem}
+    return dict(zip(header, values, strict=True))
+
+
+def tsv_values(open_file: Callable[[], Any]) -> Iterator[tuple[list[str], str | None]]:
+    """Fields between tabs; a quotation mark means itself."""
+    with open_file() as file:
+        for line in lines(file):
+            text, problem = decode(line)
+            yield text.split("\t"), problem
+
+
+def csv_values(open_file: Callable[[], Any]) -> Iterator[tuple[list[str], str | None]]:
+    csv.field_size_limit(MAX_FIELD)
+    with open_file() as file:
+        # A byte that is not UTF-8 becomes a lone surrogate, so that only the row that has it is refused.
+        reader = csv.reader(line.decode("utf-8", "surrogateescape") for line in lines(file))
+        while True:
+            try:
+                values = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield [], f"the line is not CSV ({error}); check its quotation marks"
+                continue
+            if any(storable(value) != value for value in values if not value.isascii()):
+                yield [], "the line is not UTF-8; save the file as UTF-8"
+            else:
+                yield values, None
+
+
+def parse_object(line: bytes) -> tuple[Row, str | None]:
+    text, problem = decode(line)
+    if problem or not text.strip():
+        return {}, problem
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return {}, f"the line is not JSON ({error}); correct it"
+    if not isinstance(value, dict):
+        return {}, f"the line is a JSON {type(value).__name__}, not an object; write {{\"prompt\": ...}}"
+    return value, None
+
+
+def learn_schema(open_file: Callable[[], Any], prompt_column: str | None, name: str) -> pa.Schema:
+    """One type for each key: that of its values, or text (JSON for what is no string) where they differ."""
+    kinds: dict[str, set[str]] = {}
+    with open_file() as file:
+        for line in lines(file):
+            for key, value in parse_object(line)[0].items():
+                kinds.setdefault(storable(key), set()).add(kind(value))
+    if not kinds:  # not one object: every line fails for its own reason
+        kinds[prompt_column or "prompt"] = set()
+    if len(kinds) > MAX_COLUMNS:
+        raise TableError(f"{name} has {len(kinds):,} different keys, at most {MAX_COLUMNS:,} are taken; use fewer")
+    if INVALID in kinds:
+        raise TableError(f"{name} has a key {INVALID!r}, which is kept for another use; rename it")
+    types: dict[str, pa.DataType] = {}
+    for key, found in kinds.items():
+        found.discard("null")
+        if found == {"bool"}:
+            types[key] = pa.bool_()
+        elif found == {"int"}:
+            types[key] = pa.int64()
+        elif found and found <= {"int", "float"}:
+            types[key] = pa.float64()
+        else:
+            types[key] = TEXT
+    return pa.schema(types)
+
+
+def kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**53) <= value <= 2**53:
+        return "big"  # exact neither as int64 nor as float64; kept as text
+    return type(value).__name__
+
+
+def jsonl_rows(open_file: Callable[[], Any], schema: pa.Schema, prompt: str) -> Iterator[Row]:
+    with open_file() as file:
+        for line in lines(file):
+            values, problem = parse_object(line)
+            row: Row = {storable(key): as_type(value, schema.field(storable(key)).type) for key, value in values.items()}
+            given = values.get(prompt)
+            if given is not None and not isinstance(given, str):
+                problem = f"prompt must be text, got {type(given).__name__} {given!r:.80}; put it in quotation marks"
+                row[prompt] = None
+            elif given is not None and storable(given) != given:
+                problem = "prompt has half of a surrogate pair, which is no character; remove it"
+            yield {**row, INVALID: problem}
+
+
+def as_type(value: object, wanted: pa.DataType) -> object:
+    if value is None:
+        return None
+    if pa.types.is_float64(wanted):
+        return float(value)  # type: ignore[arg-type]
+    if wanted == TEXT:
+        return storable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return value
+
+
+def storable(text: str) -> str:
+    r"""Text that UTF-8 can hold: a lone surrogate, legal in JSON's "\ud800", is written as its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
