@@ -128,7 +128,7 @@ def find_model(name: str) -> ModelSource:
         )
     # A path differs between machines, so the manifest names a user's own folder by its last part only.
     used = resolve_name_silently(name)
-    shown = used if used in bundled_models() or "/" in used and not Path(used).exists() else folder.resolve().name
+    shown = used if used in bundled_models() or ("/" in used and not Path(used).exists()) else folder.resolve().name
     return ModelSource(shown, str(folder), folder_revision(folder), rules_from_config(config))
 
 

@@ -39,8 +39,8 @@ class ImagenConfig(PreTrainedConfig):
     num_heads: int = 6
     encoder_layers: int = 1
     feed_forward_size: int = 512
-    neighbour_radius: int = 3
-    pixel_embedding_size: int = 32
+    neighbour_radius: int = 6
+    pixel_embedding_size: int = 16
     display_factor: int = 8
     sampling_defaults: dict[str, Any] | None = None
 

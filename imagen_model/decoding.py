@@ -61,6 +61,6 @@ def decode_without_cache(
     drawn = torch.zeros(rows, positions, channels, dtype=torch.long, device=text.device)
     for position in range(positions):
         for channel in range(channels):
-            logits = decoder(drawn, text, text_mask)[:, position, channel]
+            logits = decoder(drawn[:, : position + 1], text, text_mask)[:, position, channel]
             drawn[:, position, channel] = draw(logits, uniform[:, position, channel : channel + 1], parameters)
     return drawn

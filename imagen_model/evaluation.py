@@ -73,7 +73,9 @@ def question(category: str, rng: random.Random, held_out: bool) -> Question:
     match category:
         case "single object":
             scene = worlds.single(rng, first)
-            return Question(f"a photo of {with_article(first[1])}", scene, lambda image: one_object(image, first, False))
+            return Question(
+                f"a photo of {with_article(first[1])}", scene, lambda image: one_object(image, first, False)
+            )
         case "colours":
             scene = worlds.single(rng, first)
             prompt = f"a photo of {with_article(' '.join(first))}"
@@ -189,5 +191,3 @@ def answer(generator: Generator, asked: Sequence[Question], seed: int) -> list[I
     requests = [GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32) for index, one in enumerate(asked)]
     results = generator.generate(requests)
     return [None if isinstance(result, Failure) else result.image for result in results]
-
-

@@ -78,9 +78,7 @@ class GenerationRequest:
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt)
         if not self.prompt.strip():
-            raise InvalidRequest(
-                ErrorCode.EMPTY_PROMPT, "prompt is empty or only white space; give at least one word"
-            )
+            raise InvalidRequest(ErrorCode.EMPTY_PROMPT, "prompt is empty or only white space; give at least one word")
         if self.negative_prompt is not None:
             check_text("negative_prompt", self.negative_prompt)
         bad = ErrorCode.INVALID_PARAMETER

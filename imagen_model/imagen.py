@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTo
 from transformers.utils import ModelOutput
 from transformers.utils import logging as transformers_logging
 
-from .catalog import find_folder, resolve_name
+from .catalog import find_folder
 from .config import ImagenConfig
 from .pixel_decoder import PixelDecoder
 from .text import TextTransformer, build_text_encoder, text_encoder_config, tokenize
@@ -46,7 +46,7 @@ class Imagen(PreTrainedModel):
     base_model_prefix = "imagen"
     main_input_name = "input_ids"
     _supports_sdpa = True
-    _no_split_modules = ["Block"]
+    _no_split_modules = ["Block"]  # noqa: RUF012 (as the base class declares it)
 
     def __init__(self, config: ImagenConfig, tokenizer: Any = None) -> None:
         super().__init__(config)
@@ -58,13 +58,14 @@ class Imagen(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02 if isinstance(module, nn.Embedding) else module.weight.shape[1] ** -0.5)
+            std = 0.02 if isinstance(module, nn.Embedding) else module.weight.shape[1] ** -0.5
+            nn.init.normal_(module.weight, std=std)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
             nn.init.ones_(module.weight)
             if getattr(module, "bias", None) is not None:
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(cast("Tensor", module.bias))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Imagen:  # type: ignore[override]
@@ -78,10 +79,10 @@ class Imagen(PreTrainedModel):
             ModelNotFound: there is none; the message says what can be given instead.
             ValueError: the weights do not fit the configuration; the message names the tensors.
         """
-        folder = find_folder(resolve_name(str(pretrained_model_name_or_path)))
+        folder = find_folder(str(pretrained_model_name_or_path))
         with quiet_transformers():
             # Mismatches are allowed through to the report, so that the error can name every tensor.
-            model, report = super().from_pretrained(
+            loaded: Any = super().from_pretrained(
                 folder,
                 *args,
                 use_safetensors=True,
@@ -89,6 +90,7 @@ class Imagen(PreTrainedModel):
                 ignore_mismatched_sizes=True,
                 **kwargs,
             )
+            model, report = loaded
             model.tokenizer = AutoTokenizer.from_pretrained(folder)
         wrong = {kind: sorted(map(str, names)) for kind, names in report.items() if names and kind.endswith("_keys")}
         if wrong:

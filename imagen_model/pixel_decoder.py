@@ -10,6 +10,7 @@ local structure is built in. Attention runs over [text tokens | positions up to 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +51,14 @@ class NeighbourView(nn.Module):
         super().__init__()
         self.side, self.radius, self.outside = config.image_size, config.neighbour_radius, config.levels
         # One more index than there are levels: a neighbour that lies outside the picture.
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(config.levels + 1, config.pixel_embedding_size) for _ in range(3)
-        )
+        self.embeddings = nn.ModuleList(nn.Embedding(config.levels + 1, config.pixel_embedding_size) for _ in range(3))
         places = len(self.offsets())
-        self.project = nn.Linear(places * config.pixel_embedding_size, config.hidden_size)
+        # Two layers: one would only add up what each neighbour says by itself.
+        self.project = nn.Sequential(
+            nn.Linear(places * config.pixel_embedding_size, config.hidden_size),
+            nn.SiLU(),
+            nn.Linear(config.hidden_size, config.hidden_size),
+        )
 
     def offsets(self) -> list[tuple[int, int]]:
         """(rows up, columns right) of each neighbour, all drawn before the position itself."""
@@ -80,13 +84,15 @@ class NeighbourView(nn.Module):
         return red + green + blue
 
     def outside_embedding(self, batch: int) -> Tensor:
-        values = torch.full((batch, 1, 3), self.outside, device=self.project.weight.device)
-        return self.embed(values)
+        device = next(self.parameters()).device
+        return self.embed(torch.full((batch, 1, 3), self.outside, device=device))
 
     def forward(self, values: Tensor) -> Tensor:
-        """(batch, positions, 3) levels of a whole picture -> (batch, positions, hidden)."""
-        embedded = torch.cat((self.embed(values), self.outside_embedding(values.shape[0])), dim=1)
-        return self.project(embedded[:, self.indices(values.device)].flatten(2))
+        """(batch, positions, 3) levels of a picture or of its beginning -> (batch, positions, hidden)."""
+        rows, length, _ = values.shape
+        missing = self.side**2 + 1 - length
+        embedded = torch.cat((self.embed(values), self.outside_embedding(rows).expand(-1, missing, -1)), dim=1)
+        return self.project(embedded[:, self.indices(values.device)[:length]].flatten(2))
 
 
 @dataclass(slots=True)
@@ -122,6 +128,10 @@ class PixelDecoder(nn.Module):
         )
         self.head = PixelHead(config.hidden_size, config.levels)
 
+    @property
+    def layers(self) -> list[Block]:
+        return cast("list[Block]", list(self.blocks))
+
     def positions(self) -> Tensor:
         """(positions, hidden), row by row as they are drawn."""
         return (self.rows.weight[:, None] + self.columns.weight[None, :]).flatten(0, 1)
@@ -130,14 +140,14 @@ class PixelDecoder(nn.Module):
         """Logits of every value given all before it.
 
         Args:
-            values: (batch, positions, 3) levels, int64.
+            values: (batch, positions, 3) levels, int64, of a picture or of its first positions.
             text: (batch, tokens, hidden) from the Transformer encoder; text_mask: (batch, tokens), bool.
 
         Returns:
             (batch, positions, 3, levels), float32.
         """
-        hidden = self.view(values) + self.positions()
-        length = hidden.shape[1]
+        length = values.shape[1]
+        hidden = self.view(values) + self.positions()[:length]
         causal = torch.ones(length, length, dtype=torch.bool, device=hidden.device).tril()
         mask = torch.cat(
             (
@@ -146,7 +156,7 @@ class PixelDecoder(nn.Module):
             ),
             dim=-1,
         )
-        for block in self.blocks:
+        for block in self.layers:
             hidden = block(hidden, mask, text)
         return self.head(hidden, values)
 
@@ -156,7 +166,7 @@ class PixelDecoder(nn.Module):
         positions = self.config.image_size**2
         head_size = self.config.hidden_size // self.config.num_heads
         keys, values = [], []
-        for block in self.blocks:
+        for block in self.layers:
             shape = (rows, self.config.num_heads, tokens + positions, head_size)
             key, value = text.new_zeros(shape), text.new_zeros(shape)
             key[:, :, :tokens], value[:, :, :tokens] = block.attention.project_text(text)
@@ -177,7 +187,7 @@ class PixelDecoder(nn.Module):
         hidden = (self.view.project(around) + place)[:, None]
         at, end = cache.tokens + position, cache.tokens + position + 1
         mask = cache.mask[..., :end]
-        for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
+        for block, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             attention = block.attention
             query, key, value = attention.project(hidden)
             keys[:, :, at : at + 1], values[:, :, at : at + 1] = key, value

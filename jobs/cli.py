@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,7 +46,9 @@ def generate(
     size: Annotated[str | None, typer.Option(help="Size in pixels, such as 128x128.")] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Classifier-free guidance; 1 is none.")] = None,
     num_inference_steps: Annotated[int | None, typer.Option(help="Steps, for models that sample in steps.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest value, 1 samples as trained.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="0 takes the likeliest value, 1 samples as trained.")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Sample from the k likeliest values only; 0 from all.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Sample from the likeliest values of this total share.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What guidance steers away from.")] = None,
@@ -64,7 +66,9 @@ def generate(
     device: Device = None,
     ray_address: RayAddress = None,
     log_file: Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make an image for every row of a prompt table. Run again to go on after any interruption."""
@@ -163,22 +167,16 @@ def bench(
 def main() -> None:
     """Run the command; every expected error is one message and an exit code, never a traceback."""
     try:
-        result: Any = app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        # With standalone_mode off, typer gives the exit status back instead of leaving.
+        status = int(app(standalone_mode=False) or 0)
     except typer.Abort:
-        sys.exit(ExitCode.INTERRUPTED)
-    except KeyboardInterrupt:
+        status = ExitCode.INTERRUPTED
+    except Exception as error:
+        from .report import exit_code_of
+
+        status = exit_code_of(error)
+    if status == ExitCode.INTERRUPTED:
         from .report import say
 
-        say("interrupted; finished shards are kept: run the same command again to go on")
-        sys.exit(ExitCode.INTERRUPTED)
-    except Exception as error:
-        sys.exit(report_error(error))
-    sys.exit(int(result or 0))
-
-
-def report_error(error: Exception) -> int:
-    from .report import exit_code_of
-
-    return exit_code_of(error)
+        say("imagegen: interrupted; finished shards are kept: run the same command again to go on")
+    sys.exit(status)

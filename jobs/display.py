@@ -15,11 +15,15 @@ LOG_EVERY_SECONDS = 10.0
 class ProgressLine:
     """Shows progress on standard error; a context manager, called with each `Progress`."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
-        self.terminal = self.stream.isatty()
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
         self.written_at = 0.0
         self.width = 0
+
+    @property
+    def stream(self) -> TextIO:
+        # Asked for anew each time: the pipeline puts another object there while Ray's noise goes to a file.
+        return sys.stderr
 
     def __enter__(self) -> ProgressLine:
         return self
@@ -95,5 +99,7 @@ def describe_summary(summary: Summary) -> str:
     else:
         lines.append("this run: nothing was left to do")
     if summary.failed:
-        lines.append(f"next: look at error_message in {summary.output}/manifest, then `imagegen retry {summary.output}`")
+        lines.append(
+            f"next: look at error_message in {summary.output}/manifest, then `imagegen retry {summary.output}`"
+        )
     return "\n".join(lines)

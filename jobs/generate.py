@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from imagen_model.generation import ErrorCode
 from pipelines.batch import run_batch
+from pipelines.errors import InvalidJob
 from pipelines.job import Pool
 from pipelines.progress import Summary
+from pipelines.retry import retry_failed
 
 from .display import ProgressLine, describe_summary
 from .exit_codes import ExitCode
@@ -33,11 +36,14 @@ def generate_command(job_file: Path | None, flags: dict[str, Any], dry_run: bool
 
 
 def retry_command(output: str, codes: Sequence[str], pool: dict[str, Any], as_json: bool) -> int:
-    from pipelines.retry import retry
-
+    known = [code.value for code in ErrorCode]
+    unknown = [code for code in codes if code not in known]
+    if unknown:
+        raise InvalidJob(f"no error code is called {', '.join(unknown)}; known are: {', '.join(known)}")
     given = {name: value for name, value in pool.items() if value is not None}
     with ProgressLine() as follow:
-        summary = retry(output, codes=codes or None, pool=Pool(**given), follow=follow)
+        wanted = [ErrorCode(code) for code in codes] or None
+        summary = retry_failed(output, wanted, pool=Pool(**given), follow=follow)
     return finish(summary, as_json)
 
 

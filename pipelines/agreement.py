@@ -39,9 +39,7 @@ def planned_first(table: PromptTable, plan: Plan) -> PromptTable:
     return dataclasses.replace(table, files=(*known, *by_name.values()))
 
 
-def agree(
-    stored: Plan, wanted: Plan, output: str, limit: int | None, shard_rows: int | None, chosen_rows: int
-) -> Plan:
+def agree(stored: Plan, wanted: Plan, output: str, limit: int | None, shard_rows: int | None, chosen_rows: int) -> Plan:
     """The stored plan, extended to what is wanted now.
 
     Args:

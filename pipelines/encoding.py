@@ -59,8 +59,10 @@ class Encoder:
         """
         buffer = io.BytesIO()
         try:
-            plain = image.convert("RGB")  # always a copy
-            plain.info = {}  # Pillow would write what the picture was loaded with
+            plain = image
+            if image.mode != "RGB" or image.info:
+                plain = image.convert("RGB")  # always a copy
+                plain.info = {}  # Pillow would write what the picture was loaded with
             if self.image_format == "png":
                 plain.save(buffer, "PNG", compress_level=PNG_LEVEL)
             elif self.image_format == "jpeg":

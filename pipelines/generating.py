@@ -15,13 +15,10 @@ def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> lis
             raise RuntimeError(f"the model gave {len(results)} results for {len(requests)} requests")
         return results
     except Exception as error:
-        if len(requests) > 1:
-            # Halved outside of the handler, so that the traceback's hold on GPU memory is gone by then.
-            failure = None
-        else:
-            failure = [failure_of(error)]
+        # Halved outside of the handler, so that the traceback's hold on GPU memory is gone by then.
+        failure = None if len(requests) > 1 else failure_of(error)
     if failure is not None:
-        return failure
+        return [failure]
     middle = len(requests) // 2
     return [*generate(generator, requests[:middle]), *generate(generator, requests[middle:])]
 
@@ -30,5 +27,6 @@ def failure_of(error: Exception) -> Failure:
     text = f"{type(error).__name__}: {error}"
     # By name: torch is not imported here, and `torch.OutOfMemoryError` has lived in more than one module.
     if isinstance(error, MemoryError) or any("OutOfMemory" in kind.__name__ for kind in type(error).__mro__):
-        return Failure(ErrorCode.OUT_OF_MEMORY, f"one picture alone does not fit into memory ({text}); use a smaller size")
+        message = f"one picture alone does not fit into memory ({text}); use a smaller size"
+        return Failure(ErrorCode.OUT_OF_MEMORY, message)
     return Failure(ErrorCode.GENERATION_FAILED, f"the model failed ({text}); run retry, or change the row")

@@ -142,13 +142,13 @@ def to_bytes(entries: Sequence[Entry], schema: pa.Schema) -> bytes:
 
 
 def write_shard(store: Store, shard: int, entries: Sequence[Entry], schema: ManifestSchema) -> None:
-    """Commit: the images are durable when this is called; the manifest is the last object to appear."""
+    """Commit: the images are made durable first; the manifest is the last object to appear."""
     ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
     metadata = metadata_bytes(ordered, schema)
     if metadata is None:
         store.delete(metadata_key(shard))
     else:
-        store.put(metadata_key(shard), metadata)
+        store.put(metadata_key(shard), metadata, durable=False)
     store.flush(image_folder(shard))
     store.put(manifest_key(shard), to_bytes(ordered, schema.full))
     store.flush(MANIFEST)
@@ -190,12 +190,13 @@ def safe_text(value: object, most: int = MAX_FAILED_PROMPT) -> str | None:
         return None
     text = value if isinstance(value, str) else repr(value)
     cut = text[:most] + ("…" if len(text) > most else "")
-    kept = (character if character.isprintable() or character in "\n\t" else escaped(character) for character in cut)
-    return "".join(kept)
+    return "".join(c if c.isprintable() or c in "\n\t" else escaped(c) for c in cut)
 
 
 def escaped(character: str) -> str:
-    return character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else f"\\x{ord(character):02x}"
+    return (
+        character.encode("ascii", "backslashreplace").decode() if ord(character) > 127 else f"\\x{ord(character):02x}"
+    )
 
 
 def now() -> datetime:

@@ -163,8 +163,8 @@ def cut(segments: tuple[Segment, ...], rows: int, shard_rows: int) -> tuple[Segm
     added = Segment(done, rows - done, shard_rows, sum(segment.shards for segment in segments))
     if rows > MAX_ROW or added.first_shard + added.shards > MAX_SHARD:
         raise InvalidJob(
-            f"{rows:,} rows in shards of {shard_rows} are too many (at most {MAX_ROW:,} rows and {MAX_SHARD:,} shards); "
-            "split the table, or give larger shards"
+            f"{rows:,} rows in shards of {shard_rows} are too many (at most {MAX_ROW:,} rows and "
+            f"{MAX_SHARD:,} shards); split the table, or give larger shards"
         )
     return (*segments, added)
 

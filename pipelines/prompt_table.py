@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .columns import ColumnMap, map_columns
-from .errors import EmptyTable, SchemaConflict, UnreadableTable
+from .errors import EmptyTable, NoPromptColumn, SchemaConflict, UnreadableTable
 from .storage import Store
 from .table_files import TableFiles
 from .text_tables import INVALID, convert
@@ -86,7 +86,10 @@ def open_table(files: TableFiles, prompt_column: str | None, store: Store) -> Pr
         for name in found.names:
             first_with.setdefault(name, file.name)
     assert schema is not None  # TableFiles has at least one
-    columns = map_columns([name for name in schema.names if name != INVALID], prompt_column)
+    try:
+        columns = map_columns([name for name in schema.names if name != INVALID], prompt_column)
+    except NoPromptColumn as error:
+        raise NoPromptColumn(f"{files.prompts}: {error}") from None
     table = PromptTable(tuple(opened), schema_read(schema, columns), columns)
     if table.rows == 0:
         raise EmptyTable(f"{files.prompts} has no row; give a table with at least one prompt")
@@ -112,7 +115,9 @@ def unify(schema: pa.Schema, found: pa.Schema, name: str, first_with: dict[str, 
     for field in found:
         if field.name in schema.names:
             try:
-                pa.unify_schemas([pa.schema([schema.field(field.name)]), pa.schema([field])], promote_options="permissive")
+                pa.unify_schemas(
+                    [pa.schema([schema.field(field.name)]), pa.schema([field])], promote_options="permissive"
+                )
             except (pa.ArrowInvalid, pa.ArrowTypeError):
                 raise SchemaConflict(
                     f"column {field.name!r} is {schema.field(field.name).type} in {first_with[field.name]} but "
@@ -121,9 +126,7 @@ def unify(schema: pa.Schema, found: pa.Schema, name: str, first_with: dict[str, 
     raise SchemaConflict(f"the columns of {name} do not fit those of the files before it; write all with one schema")
 
 
-def open_file(
-    files: TableFiles, index: int, prompt_column: str | None, store: Store
-) -> tuple[TableFile, pa.Schema]:
+def open_file(files: TableFiles, index: int, prompt_column: str | None, store: Store) -> tuple[TableFile, pa.Schema]:
     path, name = files.paths[index], files.names[index]
     if files.format == "parquet":
         with files.open(index) as handle:

@@ -19,7 +19,7 @@ from .manifest import SUCCESS, Entry, image_key
 from .storage import Store
 from .work import Item, Recipe, failed_entry, item_entry
 
-WAITING = 4  # pictures a thread that may wait in the queue
+WAITING = 2  # groups a thread that may wait in the queue, beside the one it works on
 
 
 class Publisher:
@@ -33,20 +33,25 @@ class Publisher:
         self.store, self.recipe, self.encoder, self.worker = store, recipe, encoder, worker
         self.broken: StoreFull | StoreDenied | None = None
         self.threads = ThreadPoolExecutor(store.threads, thread_name_prefix="publish")
-        self.room = threading.BoundedSemaphore(store.threads * WAITING)
+        self.room = threading.BoundedSemaphore(store.threads * (1 + WAITING))
 
-    def submit(self, shard: int, items: Sequence[Item], results: Sequence[Result]) -> list[Future[Entry]]:
-        """Take over one micro-batch's results; waits while the queue is full."""
+    def submit(self, shard: int, items: Sequence[Item], results: Sequence[Result]) -> list[Future[list[Entry]]]:
+        """Take over one micro-batch's results, in a group for each thread; waits while the queue is full."""
         futures = []
-        for item, result in zip(items, results, strict=True):
+        pairs = list(zip(items, results, strict=True))
+        size = -(-len(pairs) // self.store.threads)
+        for start in range(0, len(pairs), size):
             self.room.acquire()
-            future = self.threads.submit(self.publish, shard, item, result)
+            future = self.threads.submit(self.publish_group, shard, pairs[start : start + size])
             future.add_done_callback(lambda _: self.room.release())
             futures.append(future)
         return futures
 
+    def publish_group(self, shard: int, pairs: Sequence[tuple[Item, Result]]) -> list[Entry]:
+        return [self.publish(shard, item, result) for item, result in pairs]
+
     def publish(self, shard: int, item: Item, result: Result) -> Entry:
-        """The image's entry; its file is durable when this returns.
+        """The image's entry; its file is stored when this returns, and durable after the shard's `flush`.
 
         Raises:
             StoreFull, StoreDenied: no image could be stored.
@@ -69,7 +74,7 @@ class Publisher:
     def store_image(self, shard: int, item: Item, result: Success) -> Entry:
         data = self.encoder.encode(result.image)
         key = image_key(shard, item.row, item.image_index, self.encoder.extension)
-        self.store.put(key, data)
+        self.store.put(key, data, durable=False)
         return {
             "status": SUCCESS,
             "file_name": key,

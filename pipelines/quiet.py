@@ -55,7 +55,7 @@ def printer_to(file: Any) -> Iterator[None]:
     if before is None:  # another version of Ray: then it prints
         yield
         return
-    worker.print_to_stdstream = write  # type: ignore[assignment]
+    worker.print_to_stdstream = write
     try:
         yield
     finally:

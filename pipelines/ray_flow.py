@@ -13,10 +13,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 # Read by Ray at import.
 for name, value in {
@@ -48,7 +49,7 @@ class Shards(Datasource):
     """A datasource whose every read task yields one block: one shard's rows."""
 
     def __init__(self, shards: Sequence[Shard], schema: pa.Schema) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tasks = [
             ReadTask(partial(read_block, shard, schema), BlockMetadata(shard.stop - shard.start, None, None, None))
             for shard in shards
@@ -76,6 +77,11 @@ class Workers:
     gpus: float
 
 
+def cluster_address(pool: Pool) -> str | None:
+    """Of the cluster to join: as given, or as Ray's own job submission sets it; None for a Ray on this machine."""
+    return pool.ray_address or os.environ.get("RAY_ADDRESS")
+
+
 @contextmanager
 def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     """Ray, started here or joined; stopped at the end if it was started here."""
@@ -83,11 +89,12 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
         with ray_quiet(log_file):
             yield
         return
-    local = pool.ray_address is None
+    address = cluster_address(pool)
+    local = address is None
     workers = pool.workers or os.cpu_count() or 1
     with ray_quiet(log_file), import_path():
         ray.init(
-            address=pool.ray_address,
+            address=address,
             num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
             object_store_memory=OBJECT_STORE if local else None,
             include_dashboard=False if local else None,
@@ -104,7 +111,7 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
 def import_path() -> Iterator[None]:
     """Workers on this machine find the modules that this process finds, installed or not."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    os.environ["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     try:
         yield
     finally:
@@ -120,7 +127,7 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
     Raises:
         InvalidJob: more is asked for than this machine has; on a cluster, which may grow, Ray waits for it.
     """
-    found = ray.cluster_resources()
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = found.get("GPU", 0.0)
     each = pool.gpus_per_worker
     if each is None:
@@ -131,8 +138,8 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
     elif each:
         count = max(1, int(limit))
     else:
-        count = max(1, int(min(limit, (os.cpu_count() or 1) if pool.ray_address is None else limit)))
-    if pool.ray_address is None and (count * each > gpus or count * pool.cpus_per_worker > found.get("CPU", 0.0)):
+        count = max(1, int(min(limit, (os.cpu_count() or 1) if cluster_address(pool) is None else limit)))
+    if cluster_address(pool) is None and (count * each > gpus or count * pool.cpus_per_worker > found.get("CPU", 0.0)):
         raise InvalidJob(
             f"{count} workers with {each:g} GPUs and {pool.cpus_per_worker:g} CPUs each are more than this machine's "
             f"{gpus:g} GPUs and {found.get('CPU', 0.0):g} CPUs (as Ray counts them); ask for fewer"
@@ -142,7 +149,7 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
 
 def run_shards(
     shards: Sequence[Shard], schema: pa.Schema, source: Source, config: StageConfig, workers: Workers
-) -> Iterator[Record]:
+) -> Generator[Record]:
     """A record for each shard, in the order in which they are done. Closing the iterator stops the workers.
 
     Raises:
@@ -193,5 +200,3 @@ def root_cause(error: BaseException) -> str:
         error = inner
         said = error if str(error) else said
     return f"{type(said).__name__}: {said}"
-
-

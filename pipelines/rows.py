@@ -110,7 +110,8 @@ def decoded(value: Cell, name: str) -> Cell:
         return value.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(
-            ErrorCode.INVALID_ROW, f"{name} is not UTF-8 (byte 0x{value[error.start]:02X} at {error.start}); re-encode it"
+            ErrorCode.INVALID_ROW,
+            f"{name} is not UTF-8 (byte 0x{value[error.start]:02X} at {error.start}); re-encode it",
         ) from None
 
 
@@ -126,7 +127,7 @@ def id_text(value: Cell) -> str | None:
 
 
 def missing(value: Cell) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float) and math.isnan(value))  # pandas writes NaN for "none"
 
 
 def row_settings(given: Mapping[str, Cell], defaults: Mapping[str, object]) -> dict[str, object]:
@@ -178,14 +179,17 @@ def image_count(value: Cell, default: int) -> int:
     count = whole_number(value)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_IMAGES:
         raise InvalidRequest(
-            ErrorCode.INVALID_PARAMETER, f"n must be a whole number from 1 to {MAX_IMAGES}, got {value!r:.80}; correct it"
+            ErrorCode.INVALID_PARAMETER,
+            f"n must be a whole number from 1 to {MAX_IMAGES}, got {value!r:.80}; correct it",
         )
     return count
 
 
 def whole_number(value: Cell) -> Cell:
     """An int where the value is one in another dress (12.0, "12"); anything else as it is, to be refused by name."""
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+    if isinstance(value, Decimal):
+        value = float(value) if value.is_finite() else str(value)
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
         return int(value.strip().partition(".")[0])
@@ -194,7 +198,7 @@ def whole_number(value: Cell) -> Cell:
 
 def number(value: Cell) -> Cell:
     if isinstance(value, Decimal):
-        return float(value)
+        return float(value) if value.is_finite() else str(value)
     if isinstance(value, str) and DECIMAL.fullmatch(value.strip()):
         return float(value)
     return value

@@ -88,9 +88,7 @@ def run_pending(
     since = startup.mark("imports", since)
     store, run_id = ground.store, uuid.uuid4().hex
     stop_key = f".run/stop-{run_id}"
-    config = StageConfig(
-        store.url, run_id, ground.recipe(), pool.batch_size, pool.device, stop_key, retry_codes
-    )
+    config = StageConfig(store.url, run_id, ground.recipe(), pool.batch_size, pool.device, stop_key, retry_codes)
     rows = {shard.number: shard.stop - shard.start for shard in pending}
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))
@@ -135,8 +133,8 @@ def follow_records(
     if exceeded is not None:
         counts = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common())
         raise TooManyFailures(
-            f"{tally.failed} images failed, at most {exceeded} may ({counts}); finished shards stay: look at the "
-            "error messages in the manifest, then run the same command again with a higher max_failures, or fix the table"
+            f"{tally.failed} images failed, at most {exceeded} may ({counts}); finished shards stay: look at the error "
+            "messages in the manifest, then run the same command again with a higher max_failures, or fix the table"
         )
 
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules
+from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules, Result
 
 from .attempts import MAX_DEATHS, Attempts
 from .encoding import Encoder
@@ -131,25 +131,23 @@ class Stage:
 
     def run_shard(self, table: pa.Table, record: Record) -> None:
         items, refused = items_of(table, record.shard, self.config.recipe, self.worker)
-        entries: list[Entry | Future[Entry]] = [*refused]
         kept: list[Entry] = []
         if self.config.retry_codes is not None:
             before = read_manifest(self.store, record.shard).to_pylist()
-            items, entries, kept = select_failed(before, items, refused, self.config.retry_codes)
+            items, refused, kept = select_failed(before, items, refused, self.config.retry_codes)
         begun = time.perf_counter()
-        attempts = self.model_thread.submit(self.make_images, record, items, entries).result()
+        groups: list[Future[list[Entry]]] = []
+        attempts = self.model_thread.submit(self.make_images, record, items, groups).result()
         if attempts is None:
             record.skipped = True
             return
         made = time.perf_counter()
-        done = [entry.result() if isinstance(entry, Future) else entry for entry in entries]
-        self.commit(record, done, kept, attempts)
+        published = [entry for group in groups for entry in group.result()]
+        self.commit(record, [*refused, *published], kept, attempts)
         record.seconds |= {"shard": made - begun, "rest": time.perf_counter() - made, "load": self.load_seconds}
 
-    def make_images(
-        self, record: Record, items: Sequence[Item], entries: list[Entry | Future[Entry]]
-    ) -> Attempts | None:
-        """Runs in the model's thread. Adds each item's entry; None if the run is being stopped."""
+    def make_images(self, record: Record, items: Sequence[Item], groups: list[Future[list[Entry]]]) -> Attempts | None:
+        """Runs in the model's thread. Adds the groups being published; None if the run is being stopped."""
         if self.store.exists(self.config.stop_key):
             return None
         attempts = Attempts(self.store, record.shard, self.config.run_id)
@@ -160,12 +158,12 @@ class Stage:
             attempts.running([item.row for item in batch])
             if condemned:
                 message = death_message(journal.lone_deaths.get(batch[0].row, 0))
-                results = [Failure(ErrorCode.WORKER_DIED, message) for _ in batch]
+                results: list[Result] = [Failure(ErrorCode.WORKER_DIED, message) for _ in batch]
             else:
                 results = generate(self.generator, [item.request for item in batch])
             self.first_image_at = self.first_image_at or time.time()
             futures = self.publisher.submit(record.shard, batch, results)
-            entries += futures
+            groups += futures
             if journal.attempt > 1:  # after a death, whatever a row does must happen while it is written down
                 for future in futures:
                     future.result()
@@ -213,7 +211,7 @@ def death_message(deaths: int) -> str:
 
 def select_failed(
     before: Sequence[Entry], items: Sequence[Item], refused: Sequence[Entry], codes: frozenset[str]
-) -> tuple[list[Item], list[Entry | Future[Entry]], list[Entry]]:
+) -> tuple[list[Item], list[Entry], list[Entry]]:
     """What a retry makes again, the refusals it repeats, and the stored entries that it keeps as they are.
 
     Args:
@@ -231,9 +229,7 @@ def select_failed(
         for item in items
         if (item.row, item.image_index) in again
     ]
-    repeated: list[Entry | Future[Entry]] = [
-        entry | {"attempts": again[entry["row"], 0]} for entry in refused if (entry["row"], 0) in again
-    ]
+    repeated = [entry | {"attempts": again[entry["row"], 0]} for entry in refused if (entry["row"], 0) in again]
     return chosen, repeated, kept
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fsspec.core import url_to_fs
@@ -43,7 +42,7 @@ class TableFiles:
             known = ", ".join(sorted(set(FORMATS.values())))
             raise InvalidJob(f"input format {input_format!r} is not known; give one of: {known}")
         self.prompts = prompts
-        self.absolute = prompts if "://" in prompts else os.path.abspath(prompts)
+        self.absolute = prompts if "://" in prompts else str(Path(prompts).expanduser().absolute())
         self.filesystem: Any
         self.filesystem, root = url_to_fs(prompts)
         try:
@@ -91,7 +90,8 @@ class TableFiles:
         try:
             return self.filesystem.open(self.paths[index], "rb")
         except OSError as error:
-            raise UnreadableTable(f"{self.paths[index]} cannot be read: {error}; check the path and permissions") from error
+            path = self.paths[index]
+            raise UnreadableTable(f"{path} cannot be read: {error}; check the path and permissions") from error
 
 
 def hidden(path: PurePosixPath) -> bool:

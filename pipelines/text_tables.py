@@ -154,7 +154,7 @@ def parse_object(line: bytes) -> tuple[Row, str | None]:
     except (ValueError, RecursionError) as error:
         return {}, f"the line is not JSON ({error}); correct it"
     if not isinstance(value, dict):
-        return {}, f"the line is a JSON {type(value).__name__}, not an object; write {{\"prompt\": ...}}"
+        return {}, f'the line is a JSON {type(value).__name__}, not an object; write {{"prompt": ...}}'
     return value, None
 
 
@@ -197,7 +197,9 @@ def jsonl_rows(open_file: Callable[[], Any], schema: pa.Schema, prompt: str) -> 
     with open_file() as file:
         for line in lines(file):
             values, problem = parse_object(line)
-            row: Row = {storable(key): as_type(value, schema.field(storable(key)).type) for key, value in values.items()}
+            row: Row = {
+                storable(key): as_type(value, schema.field(storable(key)).type) for key, value in values.items()
+            }
             given = values.get(prompt)
             if given is not None and not isinstance(given, str):
                 problem = f"prompt must be text, got {type(given).__name__} {given!r:.80}; put it in quotation marks"

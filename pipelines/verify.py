@@ -96,7 +96,8 @@ def verify(output: str, clean: bool = False) -> Verification:
                 if number in finished:
                     check_shard(store, threads, number, start, stop, report, clean)
                 else:
-                    report.add(Problem("missing_shard", manifest_key(number), f"rows {start} to {stop - 1} are not done"))
+                    detail = f"rows {start} to {stop - 1} are not done; run the job again"
+                    report.add(Problem("missing_shard", manifest_key(number), detail))
         check_orphans(store, plan, finished, report, clean)
     return report
 
@@ -114,11 +115,11 @@ def check_shard(
     for problem in row_problems(entries, manifest_key(number), start, stop):
         report.add(problem)
     good = [entry for entry in entries if entry["status"] == SUCCESS]
-    for entry, problem in zip(good, threads.map(lambda entry: image_problem(store, entry), good), strict=True):
+    for entry, trouble in zip(good, threads.map(lambda entry: image_problem(store, entry), good), strict=True):
         report.images += 1
         report.bytes += entry["bytes"]
-        if problem is not None:
-            report.add(problem)
+        if trouble is not None:
+            report.add(trouble)
     own = list(table.schema)[len(SCHEMA) :]
     schema = ManifestSchema(pa.schema(own), tuple(field.name for field in own))
     check_metadata(store, number, metadata_bytes(entries, schema), report, clean)
@@ -138,7 +139,8 @@ def row_problems(entries: list[Entry], key: str, start: int, stop: int) -> Itera
             yield Problem("missing_row", key, f"row {row} is not in the manifest")
     for row, indices in by_row.items():
         if not start <= row < stop or sorted(indices) != list(range(len(indices))):
-            yield Problem("unplanned_row", key, f"row {row} has images {sorted(indices)[:10]}, rows are {start} to {stop - 1}")
+            detail = f"row {row} has images {sorted(indices)[:10]}, the shard's rows are {start} to {stop - 1}"
+            yield Problem("unplanned_row", key, detail)
 
 
 def image_problem(store: Store, entry: Entry) -> Problem | None:

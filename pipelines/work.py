@@ -139,4 +139,7 @@ def refusal(
 def storable_passed(entries: Sequence[Entry], schema: ManifestSchema) -> list[Entry]:
     """Own columns that hold bytes where text was promised, made text; only such rows are touched."""
     texts = [name for name, field in zip(schema.names, schema.passed, strict=True) if pa.types.is_string(field.type)]
-    return [entry | {name: safe_text(entry[name]) for name in texts if isinstance(entry.get(name), bytes)} for entry in entries]
+    return [
+        entry | {name: safe_text(entry[name]) for name in texts if isinstance(entry.get(name), bytes)}
+        for entry in entries
+    ]

@@ -59,7 +59,7 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
     if len(objects) == 1:
         # A lone object is named with its colour more often than not, as people do.
         thing = objects[0]
-        size = rng.choice((("", "small ") if thing.size <= 8 else ("", "large ", "big ") if thing.size >= 11 else ("",)))
+        size = rng.choice(("", "small ") if thing.size <= 8 else ("", "large ", "big ") if thing.size >= 11 else ("",))
         colour = f"{thing.colour} " if rng.random() < 0.85 else ""
         body = with_article(f"{size}{colour}{noun(thing.shape, rng)}")
     elif len(looks) == 1 and (len(objects) > 2 or rng.random() < 0.7):
@@ -92,8 +92,9 @@ def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
 def relation_between(scene: ObjectScene, in_order: bool = True) -> str:
     """How the first object stands to the second (or the second to the first), along the axis of larger distance."""
     first, second = scene.objects
-    across, down = ((first.x * 2 + first.size) - (second.x * 2 + second.size)), (
-        (first.y * 2 + first.size) - (second.y * 2 + second.size)
+    across, down = (
+        ((first.x * 2 + first.size) - (second.x * 2 + second.size)),
+        ((first.y * 2 + first.size) - (second.y * 2 + second.size)),
     )
     if abs(across) >= abs(down):
         relation = "left of" if across < 0 else "right of"

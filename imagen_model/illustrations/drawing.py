@@ -133,9 +133,9 @@ def paint_palm(picture: Picture, x: NDArray[np.float64], y: NDArray[np.float64],
     trunk = (np.floor(x) == column) & (y >= 6) & (y < 14)
     picture[trunk] = TRUNK[time]
     spread = np.abs(x - column - 0.5)
-    crown = ((np.floor(y) == 4) & (spread < 2)) | ((np.floor(y) == 5) & (spread < 3)) | (
-        (np.floor(y) == 6) & (spread < 3) & (spread > 1.4)
+    crown = (
+        ((np.floor(y) == 4) & (spread < 2))
+        | ((np.floor(y) == 5) & (spread < 3))
+        | ((np.floor(y) == 6) & (spread < 3) & (spread > 1.4))
     )
     picture[crown] = LEAVES[time]
-
-

@@ -20,8 +20,9 @@ from .scene import (
 )
 
 HALF = GRID // 2
-MIX = (("single", 0.32), ("pair", 0.30), ("count", 0.20), ("landscape", 0.18))
-KINDS, WEIGHTS = zip(*MIX, strict=True)
+MIX: tuple[tuple[str, float], ...] = (("single", 0.32), ("pair", 0.30), ("count", 0.20), ("landscape", 0.18))
+KINDS = [kind for kind, _ in MIX]
+WEIGHTS = [weight for _, weight in MIX]
 SEEN_PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in HELD_OUT]
 HELD_OUT_PAIRS = sorted(HELD_OUT)
 
@@ -79,7 +80,9 @@ def counted(rng: random.Random, look: tuple[str, str], count: int) -> ObjectScen
     return ObjectScene(random_background(rng, {colour}), tuple(objects))
 
 
-def landscape(rng: random.Random, place: str | None = None, time: str | None = None, palms: bool | None = None) -> Landscape:
+def landscape(
+    rng: random.Random, place: str | None = None, time: str | None = None, palms: bool | None = None
+) -> Landscape:
     place = place or rng.choice(PLACES)
     time = time or rng.choice(TIMES)
     wanted = rng.random() < 0.6 if palms is None else palms

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -40,16 +39,14 @@ def save(
     (partial / "step.json").write_text(json.dumps({"step": step}))
     if target.exists():
         shutil.rmtree(target)
-    os.replace(partial, target)
+    partial.replace(target)
     for old in folder.glob("checkpoint-*"):
         if old != target:
             shutil.rmtree(old)
     return target
 
 
-def load(
-    checkpoint: Path, model: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> int:
+def load(checkpoint: Path, model: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
     """Put a checkpoint's contents in place; returns how many steps were done."""
     for name, tensor in load_file(checkpoint / "weights.safetensors").items():
         model.get_parameter(name).data.copy_(tensor)

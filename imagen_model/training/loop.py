@@ -80,9 +80,7 @@ class Trainer:
             self.steps_done = checkpoints.load(checkpoint, self.model, self.average, self.optimizer)
 
     def data(self, seed: int, steps: int) -> DrawnBatches:
-        return DrawnBatches(
-            seed, self.job.batch_size, self.model.config.image_size, steps, self.job.caption_dropout
-        )
+        return DrawnBatches(seed, self.job.batch_size, self.model.config.image_size, steps, self.job.caption_dropout)
 
     def run(self, stop_after: int | None = None) -> None:
         """Train to the end, or for `stop_after` steps of this call, then write the model."""

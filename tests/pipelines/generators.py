@@ -1,4 +1,7 @@
-"""Generators that behave badly, and the sources that workers load them from. Top-level classes, so that pickle finds them."""
+"""Generators that behave badly, and the sources that workers load them from.
+
+Top-level classes, so that pickle finds them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Generator, RequestRules, Result
@@ -15,7 +19,7 @@ class TestGenerator(FlatColourGenerator):
     """Paints as `flat-colour`, and does what words in the prompt say.
 
     `sleep` (seconds a request); `BOOM` raises; `NOMEM` raises MemoryError; `POISON` kills the process;
-    `ONCE <path>` raises unless the file is there, and makes it.
+    `FAILS-WITHOUT <path>` raises unless the file is there.
     """
 
     __test__ = False
@@ -37,7 +41,7 @@ class TestGenerator(FlatColourGenerator):
             raise MemoryError("no memory")
         if "POISON" in prompt:
             os._exit(1)
-        if "FAILS-WITHOUT " in prompt and not os.path.exists(prompt.partition("FAILS-WITHOUT ")[2]):
+        if "FAILS-WITHOUT " in prompt and not Path(prompt.partition("FAILS-WITHOUT ")[2]).exists():
             raise RuntimeError("not yet")
 
 
@@ -49,6 +53,7 @@ class TestSource:
 
     sleep: float = 0.0
     broken: str = ""
+    pids: str = ""  # a folder in which each worker leaves a file named by its process
     name: str = "flat-colour"
     revision: str = "flat-colour-1"
     rules: RequestRules = field(default=FlatColourGenerator.rules)
@@ -56,4 +61,6 @@ class TestSource:
     def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
         if self.broken:
             raise RuntimeError(self.broken)
+        if self.pids:
+            Path(self.pids, str(os.getpid())).touch()
         return TestGenerator(batch_size or 16, self.sleep)

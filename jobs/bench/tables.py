@@ -1,0 +1,22 @@
+"""Prompt tables for measurements, written a row group at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP = 50_000
+SUBJECTS = ("a red circle", "three blue squares", "a green heart above a yellow cross", "a meadow at sunset")
+
+
+def write_prompts(path: Path, rows: int) -> Path:
+    """A Parquet table of `rows` prompts with seeds."""
+    schema = pa.schema([("prompt", pa.string()), ("seed", pa.int64())])
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, rows, ROW_GROUP):
+            numbers = range(start, min(rows, start + ROW_GROUP))
+            prompts = [SUBJECTS[number % len(SUBJECTS)] for number in numbers]
+            writer.write_table(pa.table([prompts, list(numbers)], schema=schema))
+    return path

@@ -1,0 +1,102 @@
+"""Shared by the pipeline tests: small tables, outputs to compare, one Ray, and a way to run without Ray."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from generators import TestSource
+
+from pipelines.batch import run_batch
+from pipelines.job import BatchJob, Pool
+from pipelines.manifest import finished_shards
+from pipelines.progress import Summary
+from pipelines.shard_reader import Shard, read_shard
+from pipelines.stage import Record, Source, Stage, StageConfig
+from pipelines.storage import open_store
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., str]:
+    """Writes columns to a Parquet file and gives its path."""
+
+    def write(columns: dict[str, Any] | pa.Table, name: str = "prompts.parquet", **options: Any) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
+        return str(path)
+
+    return write
+
+
+def job(prompts: str, output: Path | str, **settings: Any) -> BatchJob:
+    pool = Pool(workers=settings.pop("workers", 1), batch_size=settings.pop("batch_size", 4))
+    return BatchJob(prompts, str(output), model="flat-colour", pool=pool, **settings)
+
+
+def images(output: Path | str) -> dict[str, bytes]:
+    """Every image's bytes by its name without the shard's folder."""
+    return {path.name: path.read_bytes() for path in Path(output, "images").glob("*/*-*.*")}
+
+
+def entries(output: Path | str) -> list[dict[str, Any]]:
+    """Every manifest row, in order."""
+    store = open_store(str(output))
+    tables = [pq.read_table(store.child_url(f"manifest/{n:05d}.parquet")) for n in sorted(finished_shards(store))]
+    return pa.concat_tables(tables).to_pylist() if tables else []
+
+
+def own_files(output: Path | str) -> set[str]:
+    """Every object but the bookkeeping under `.run`."""
+    return {found.key for found in open_store(str(output)).list("") if not found.key.startswith(".run/")}
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
+    """`run_batch` with the stage called in this process: everything but Ray, in milliseconds."""
+    from pipelines import ray_flow
+
+    def run_shards(
+        shards: Sequence[Shard], schema: pa.Schema, source: Source, config: StageConfig, workers: ray_flow.Workers
+    ) -> Iterator[Record]:
+        import json
+
+        stage = Stage(source, config)
+        for shard in shards:
+            yield Record(**json.loads(stage(read_shard(shard, schema)).column("record")[0].as_py()))
+
+    monkeypatch.setattr(ray_flow, "run_shards", run_shards)
+    monkeypatch.setattr(ray_flow, "ray_running", lambda pool, log_file: nullcontext())
+    monkeypatch.setattr(ray_flow, "choose_workers", lambda pool, shards: ray_flow.Workers(1, 1.0, 0.0))
+
+    def run(asked: BatchJob, source: Source | None = None, **options: Any) -> Summary:
+        return run_batch(asked, source=source or TestSource(), **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[None]:
+    """One Ray for all tests that need one in this process."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    from pipelines import ray_flow
+    from pipelines.quiet import ray_quiet
+
+    with ray_quiet(None):
+        ray_flow.ray.init(
+            num_cpus=8,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=120 * 2**20,
+        )
+        yield
+        ray_flow.ray.shutdown()
