@@ -48,7 +48,7 @@ def deaths_until_done(folder: str, rows: int, poison: set[int], run_id: str = "r
     raise AssertionError("never done")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sets(st.integers(0, 19), max_size=5))
 def test_exactly_the_poison_rows_are_condemned(tmp_path_factory: pytest.TempPathFactory, poison: set[int]) -> None:
     deaths, condemned = deaths_until_done(str(tmp_path_factory.mktemp("store")), 20, poison)

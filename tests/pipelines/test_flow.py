@@ -108,18 +108,24 @@ def test_n_images_each_with_its_seed(table: Table, inline: Run, tmp_path: Path) 
 
 def test_the_manifest_comes_last(table: Table, inline: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    put = LocalStore.put
+    put, flush = LocalStore.put, LocalStore.flush
 
-    def recorded(self: LocalStore, key: str, data: bytes) -> None:
-        put(self, key, data)
+    def recorded(self: LocalStore, key: str, data: bytes, durable: bool = True) -> None:
+        put(self, key, data, durable)
         written.append(key)
 
+    def flushed(self: LocalStore, prefix: str) -> None:
+        flush(self, prefix)
+        written.append(f"{prefix}/ is durable")
+
     monkeypatch.setattr(LocalStore, "put", recorded)
+    monkeypatch.setattr(LocalStore, "flush", flushed)
     inline(job(table({"prompt": PROMPTS}), tmp_path / "out", shard_rows=8))
     for shard in range(4):
         own = [key for key in written if key.startswith((f"images/{shard:05d}/", f"manifest/{shard:05d}"))]
-        assert own[-2:] == [f"images/{shard:05d}/metadata.parquet", f"manifest/{shard:05d}.parquet"]
-        assert len(own) == {3: 6}.get(shard, 8) + 2
+        folder = f"images/{shard:05d}/"
+        assert own[-3:] == [f"{folder}metadata.parquet", f"{folder} is durable", f"manifest/{shard:05d}.parquet"]
+        assert len(own) == {3: 6}.get(shard, 8) + 3
 
 
 def test_a_shard_without_its_manifest_is_not_done(
@@ -129,10 +135,10 @@ def test_a_shard_without_its_manifest_is_not_done(
     path, out = table({"prompt": PROMPTS}), tmp_path / "out"
     put = LocalStore.put
 
-    def cut(self: LocalStore, key: str, data: bytes) -> None:
+    def cut(self: LocalStore, key: str, data: bytes, durable: bool = True) -> None:
         if key == "manifest/00001.parquet":
             raise errors.StoreUnavailable("power cut")
-        put(self, key, data)
+        put(self, key, data, durable)
 
     monkeypatch.setattr(LocalStore, "put", cut)
     with pytest.raises(errors.StoreUnavailable, match="power cut"):
@@ -273,14 +279,14 @@ def test_a_broken_worker_is_one_clear_error(table: Table, inline: Run, tmp_path:
 def test_an_image_that_cannot_be_stored_fails_its_row_only(
     table: Table, inline: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.storage.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("pipelines.store_errors.PAUSES", (0.0, 0.0))
     put_once, tries = LocalStore.put_once, []
 
-    def flaky(self: LocalStore, key: str, data: bytes) -> None:
+    def flaky(self: LocalStore, key: str, data: bytes, durable: bool) -> None:
         if key.endswith("000000005-0.png"):
             tries.append(key)
             raise OSError("connection reset")
-        put_once(self, key, data)
+        put_once(self, key, data, durable)
 
     monkeypatch.setattr(LocalStore, "put_once", flaky)
     inline(job(table({"prompt": PROMPTS[:8]}), tmp_path / "out"))
@@ -295,10 +301,10 @@ def test_a_full_disk_stops_the_job_and_the_rest_comes_later(
     path, out = table({"prompt": PROMPTS}), tmp_path / "out"
     put_once = LocalStore.put_once
 
-    def full(self: LocalStore, key: str, data: bytes) -> None:
+    def full(self: LocalStore, key: str, data: bytes, durable: bool) -> None:
         if key.startswith("images/00002"):
             raise OSError(28, "No space left on device")
-        put_once(self, key, data)
+        put_once(self, key, data, durable)
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalStore, "put_once", full)

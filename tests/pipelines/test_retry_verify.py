@@ -69,10 +69,10 @@ def test_retry_that_is_cut_short_loses_nothing(failing: Path, monkeypatch: pytes
     (failing.parent / "cure").write_text("")
     put = LocalStore.put
 
-    def cut(self: LocalStore, key: str, data: bytes) -> None:
+    def cut(self: LocalStore, key: str, data: bytes, durable: bool = True) -> None:
         if key == "manifest/00001.parquet":
             raise errors.StoreUnavailable("power cut")
-        put(self, key, data)
+        put(self, key, data, durable)
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalStore, "put", cut)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import errors, storage
+from pipelines import errors, storage, store_errors
 from pipelines.storage import LocalStore, ObjectStore, Store, check_writable, open_store
 
 
@@ -86,18 +86,18 @@ def test_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
 
 
 def test_a_sweep_by_another_run_does_not_fail_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "PAUSES", (0.0,))
+    monkeypatch.setattr(store_errors, "PAUSES", (0.0,))
     store, other = LocalStore(str(tmp_path)), LocalStore(str(tmp_path))
-    write = storage.write_durably
+    write = storage.write_file
     swept: list[bool] = []
 
-    def write_then_sweep(path: Path, data: bytes) -> None:
-        write(path, data)
+    def write_then_sweep(path: Path, data: bytes, durable: bool) -> None:
+        write(path, data, durable)
         if not swept:
             swept.append(True)
             other.sweep()
 
-    monkeypatch.setattr(storage, "write_durably", write_then_sweep)
+    monkeypatch.setattr(storage, "write_file", write_then_sweep)
     store.put("a", b"x")
     assert store.read("a") == b"x"
 
@@ -114,12 +114,12 @@ def test_errors_of_the_whole_store_are_not_tried_again(number: int, kind: type[E
         raise OSError(number, "no")
 
     with pytest.raises(kind, match="/somewhere"):
-        storage.with_retries(action, "/somewhere")
+        store_errors.with_retries(action, "/somewhere")
     assert len(tries) == 1
 
 
 def test_passing_errors_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(store_errors, "PAUSES", (0.0, 0.0, 0.0))
     tries: list[int] = []
 
     def action(succeed_at: int) -> Callable[[], str]:
@@ -131,10 +131,10 @@ def test_passing_errors_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
 
         return attempt
 
-    assert storage.with_retries(action(4), "s3://b") == "done"
+    assert store_errors.with_retries(action(4), "s3://b") == "done"
     tries.clear()
     with pytest.raises(errors.StoreUnavailable, match="reset"):
-        storage.with_retries(action(5), "s3://b")
+        store_errors.with_retries(action(5), "s3://b")
 
 
 @pytest.fixture

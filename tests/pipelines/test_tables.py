@@ -220,6 +220,7 @@ def test_only_the_row_groups_needed_are_read(table: Callable[..., str], tmp_path
     damaged[start : start + group.total_compressed_size] = b"\xff" * group.total_compressed_size
     Path(path).write_bytes(damaged)
     schema = pa.schema([("prompt", pa.string())])
-    assert read_shard(Shard(0, 200, 210, (Piece(path, 200, 10),)), schema).num_rows == 10
+    for start in (200, 9000):
+        assert read_shard(Shard(0, start, start + 10, (Piece(path, start, 10),)), schema).num_rows == 10
     with pytest.raises(errors.UnreadableTable, match=r"prompts\.parquet"):
         read_shard(Shard(0, 5000, 5010, (Piece(path, 5000, 10),)), schema)
