@@ -19,8 +19,9 @@ from .scene import (
     backgrounds_for,
 )
 
-HALF = GRID // 2
-MIX: tuple[tuple[str, float], ...] = (("single", 0.32), ("pair", 0.30), ("count", 0.20), ("landscape", 0.18))
+SMALL = 6  # side of an object that shares the picture, in cells
+HALVES = (1, 9)  # where it begins in the first and in the second half
+MIX: tuple[tuple[str, float], ...] = (("single", 0.42), ("pair", 0.26), ("count", 0.18), ("landscape", 0.14))
 KINDS = [kind for kind, _ in MIX]
 WEIGHTS = [weight for _, weight in MIX]
 SEEN_PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in HELD_OUT]
@@ -47,36 +48,32 @@ def random_background(rng: random.Random, colours: set[str]) -> str:
 
 def single(rng: random.Random, look: tuple[str, str]) -> ObjectScene:
     colour, shape = look
-    size = rng.choice((7, 8, 9, 10, 11, 12))
-    margin = GRID - size
-    x, y = (min(max(round(rng.gauss(margin / 2, 1.2)), 0), margin) for _ in range(2))
+    size = rng.choice((8, 10, 12))
+    x, y = (near_middle(rng, GRID - size) for _ in range(2))
     return ObjectScene(random_background(rng, {colour}), (DrawnObject(shape, colour, x, y, size),))
 
 
+def near_middle(rng: random.Random, margin: int) -> int:
+    return min(max(round(rng.gauss(margin / 2, 1.0)), 0), margin)
+
+
 def pair(rng: random.Random, first: tuple[str, str], second: tuple[str, str], relation: str) -> ObjectScene:
-    """`first` stands in that relation to `second`; both keep clear of each other by a cell at least."""
-    offset = rng.randint(0, GRID - 7)  # where the two stand on the axis that the relation leaves free
+    """`first` stands in that relation to `second`, each in its own half of the picture."""
     objects = []
     for (colour, shape), leading in ((first, True), (second, False)):
-        size = rng.choice((6, 7))
         near = (relation in ("left of", "above")) == leading
-        along = rng.randint(0, 7 - size) if near else HALF + 1 - rng.randint(0, 1) + (7 - size)
-        along = min(along, GRID - size)
-        across = min(max(offset + rng.choice((-1, 0, 0, 1)), 0), GRID - size)
+        along = HALVES[0 if near else 1]
+        across = near_middle(rng, GRID - SMALL)
         x, y = (along, across) if relation in ("left of", "right of") else (across, along)
-        objects.append(DrawnObject(shape, colour, x, y, size))
+        objects.append(DrawnObject(shape, colour, x, y, SMALL))
     return ObjectScene(random_background(rng, {first[0], second[0]}), tuple(objects))
 
 
 def counted(rng: random.Random, look: tuple[str, str], count: int) -> ObjectScene:
     """`count` (1 to 4) objects of one look, one in each of the four quarters that is used."""
     colour, shape = look
-    size = rng.choice((6, 7))
     quarters = sorted(rng.sample(range(4), count))
-    objects = []
-    for quarter in quarters:
-        x, y = (HALF * cell + rng.randint(0, 7 - size) for cell in (quarter % 2, quarter // 2))
-        objects.append(DrawnObject(shape, colour, x, y, size))
+    objects = [DrawnObject(shape, colour, HALVES[quarter % 2], HALVES[quarter // 2], SMALL) for quarter in quarters]
     return ObjectScene(random_background(rng, {colour}), tuple(objects))
 
 

@@ -21,6 +21,7 @@ class TrainingJob:
     Args:
         output: folder for checkpoints, sample grids, the log and the finished model.
         model: fields of `ImagenConfig`; `text_config` is the own text encoder's, left out with `text_encoder`.
+        start_from: a model to go on from (folder or name) instead of `model` and `text_encoder`.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
         steps: optimiser steps; batch_size: pictures a step.
         learning_rate: the peak, reached after `warmup_steps`, held, then brought to zero over the last
@@ -34,6 +35,7 @@ class TrainingJob:
 
     output: str
     model: dict[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
     text_encoder: str | None = None
     steps: int = 1000
     batch_size: int = 16
@@ -56,6 +58,8 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         mistakes = []
+        if self.start_from is not None and (self.model or self.text_encoder):
+            mistakes.append("start_from brings its own model; leave model and text_encoder out")
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")

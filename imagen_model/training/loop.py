@@ -44,6 +44,8 @@ VALIDATION_SEED_OFFSET = 1_000_003
 def build_model(job: TrainingJob) -> Imagen:
     """The untrained model of a job, a function of the job's seed."""
     torch.manual_seed(job.seed)
+    if job.start_from is not None:
+        return Imagen.from_pretrained(job.start_from)
     fields = dict(job.model)
     if job.text_encoder is not None:
         return Imagen.with_text_encoder(job.text_encoder, ImagenConfig(**fields))

@@ -82,3 +82,13 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, words: str) 
 
 def test_the_bundled_recipe_is_valid() -> None:
     assert read_training_job("jobs/specs/imagen-small.yaml").steps > 1000
+
+
+def test_a_run_can_start_from_a_model(tmp_path: Path) -> None:
+    first = train(dataclasses.replace(JOB, output=str(tmp_path / "first"), steps=3))
+    job = dataclasses.replace(JOB, output=str(tmp_path / "second"), model={}, start_from=str(first))
+    weights = Trainer(job).model.state_dict()
+    for name, tensor in Imagen.from_pretrained(first).state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+    with pytest.raises(InvalidTrainingJob, match="start_from"):
+        dataclasses.replace(JOB, start_from=str(first))
