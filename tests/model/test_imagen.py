@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
 
-from imagen_model import Imagen, ImagenConfig
+from imagen_model import Imagen, ImagenConfig, imagen_generator
 from imagen_model.catalog import ModelNotFound, find_model
+from imagen_model.decoding import decode
 from imagen_model.generation import Failure, GenerationRequest, InvalidRequest, Success
 from imagen_model.imagen_generator import ImagenGenerator
 from imagen_model.tokenizers import word_tokenizer
@@ -55,6 +57,22 @@ def test_a_picture_is_the_same_in_any_company(tiny: Imagen) -> None:
     torch.set_num_threads(2)
     assert as_bytes(generator.generate([wanted[0]])[0]) == alone[0]
     torch.set_num_threads(1)
+
+
+def test_the_model_runs_on_tiles_of_one_shape_only(tiny: Imagen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another number of rows sums in another order; few draws show it, so the shapes themselves are held."""
+    shapes = []
+
+    def watched(*arguments: Any) -> torch.Tensor:
+        shapes.append((tuple(arguments[1].shape), tuple(arguments[3].shape)))
+        return decode(*arguments)
+
+    monkeypatch.setattr(imagen_generator, "decode", watched)
+    generator = ImagenGenerator(tiny)
+    request = GenerationRequest("a red circle", 1)
+    for count in (1, 5, 8, 11):
+        generator.generate([request] * count)
+    assert len(shapes) == 5 and len(set(shapes)) == 1
 
 
 def test_sizes_show_the_same_picture(tiny: Imagen) -> None:
@@ -101,6 +119,14 @@ def test_no_such_model_says_what_there_is() -> None:
         Imagen.from_pretrained("no-such-model")
     with pytest.raises(ModelNotFound, match="nobody/nothing"):
         find_model("nobody/nothing")
+
+
+def test_a_folder_with_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"no config\.json"):
+        find_model(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelNotFound, match="type 'bert', not 'imagen'"):
+        find_model(str(tmp_path))
 
 
 def test_weights_load_strictly(tiny_folder: Path, tmp_path: Path) -> None:
