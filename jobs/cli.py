@@ -5,9 +5,10 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -179,4 +180,12 @@ def main() -> None:
         from .report import say
 
         say("imagegen: interrupted; finished shards are kept: run the same command again to go on")
-    sys.exit(status)
+    leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process here: nothing is left to do, and Arrow's threads now and then abort while Python tears down
+    ("terminate called without an active exception"), which would turn a good run's status into 134."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-c", "from jobs.cli import main; main()"]
 FAST = ["--model", "flat-colour", "--workers", "1"]
 
 
-def imagegen(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def imagegen(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout)
 
 
@@ -118,12 +118,19 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) ->
     table = write_table(tmp_path / "prompts.parquet", [f"a picture of {n}" for n in range(96)])
     out = tmp_path / "out"
     arguments = ["generate", str(table), str(out), "--workers", "1", "--shard-rows", "16"]
-    with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A suite started in the background by a shell inherits an ignored SIGINT; a job at a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as run:
         deadline = time.monotonic() + 120
         while not list(out.glob("manifest/*.parquet")) and time.monotonic() < deadline:
             time.sleep(0.1)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does it: to every process of the job
-        _, errors = run.communicate(timeout=60)
+        _, errors = run.communicate(timeout=120)
     assert run.returncode == 130, errors
     assert "run the same command again" in errors and "Traceback" not in errors
     again = imagegen(*arguments)

@@ -33,6 +33,8 @@ def drive(prompts: str, out: Path, sleep: float) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        # A suite that a shell runs in the background hands down an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
