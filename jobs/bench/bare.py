@@ -39,7 +39,7 @@ def bare_rate(kind: str, images: int, processes: int) -> float:
 
 
 def requests(count: int, model: str) -> list[GenerationRequest]:
-    side = 256 if model == "flat-colour" else None
+    side = 512 if model == "flat-colour" else None
     return [
         GenerationRequest(SUBJECTS[number % len(SUBJECTS)], number, width=side, height=side) for number in range(count)
     ]
@@ -57,7 +57,7 @@ def loop_model(count: int) -> None:
 
 
 def loop_encoder(count: int) -> None:
-    """Flat colours made and encoded as PNG of 256x256 pixels, thrown away."""
+    """Flat colours made and encoded as PNG of 512x512 pixels, thrown away."""
     generator, encoder = find_model("flat-colour").load(), Encoder("png")
     asked = requests(count, "flat-colour")
     began = wait_for_start()
