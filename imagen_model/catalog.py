@@ -60,15 +60,9 @@ def bundled_models() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
 
 
-def resolve_name(name: str) -> str:
-    """The name of the model really used: `google/imagen-text-to-image` becomes the bundled one, with a warning."""
-    if name == UNPUBLISHED:
-        warnings.warn(
-            f"{UNPUBLISHED} was never published by Google; using the bundled {DEFAULT_MODEL} instead",
-            stacklevel=3,
-        )
-        return DEFAULT_MODEL
-    return name
+def used_name(name: str) -> str:
+    """The name of the model really used: `google/imagen-text-to-image` becomes the bundled one."""
+    return DEFAULT_MODEL if name == UNPUBLISHED else name
 
 
 def find_folder(name: str) -> Path:
@@ -77,7 +71,11 @@ def find_folder(name: str) -> Path:
     Raises:
         ModelNotFound: there is none of that name.
     """
-    name = resolve_name(name)
+    if name == UNPUBLISHED:
+        warnings.warn(
+            f"{UNPUBLISHED} was never published by Google; using the bundled {DEFAULT_MODEL} instead", stacklevel=3
+        )
+    name = used_name(name)
     for folder in (BUNDLED / name, Path(name).expanduser()):
         if (folder / "config.json").is_file():
             return folder
@@ -127,13 +125,9 @@ def find_model(name: str) -> ModelSource:
             "give a folder written by Imagen.save_pretrained"
         )
     # A path differs between machines, so the manifest names a user's own folder by its last part only.
-    used = resolve_name_silently(name)
+    used = used_name(name)
     shown = used if used in bundled_models() or ("/" in used and not Path(used).exists()) else folder.resolve().name
     return ModelSource(shown, str(folder), folder_revision(folder), rules_from_config(config))
-
-
-def resolve_name_silently(name: str) -> str:
-    return DEFAULT_MODEL if name == UNPUBLISHED else name
 
 
 def folder_revision(folder: Path) -> str:
@@ -152,7 +146,8 @@ def rules_from_config(config: dict[str, object]) -> RequestRules:
     base = int(str(config["image_size"]))
     sampling = config.get("sampling_defaults")
     defaults: dict[str, int | float] = dict(sampling) if isinstance(sampling, dict) else {}
-    sides = [base * factor for factor in (8, 1, 2, 4, 16, 32)]
+    shown = int(str(config.get("display_factor", 8)))
+    sides = [base * factor for factor in (shown, *(other for other in (1, 2, 4, 8, 16, 32) if other != shown))]
     return RequestRules(
         sizes=tuple((side, side) for side in sides),
         defaults=defaults,
