@@ -14,7 +14,7 @@ class Progress:
     """Args:
     images_done, images_total: of the whole output; the total is an estimate while rows with their own `n` remain.
     failed: failed images among those that this run made.
-    images_per_second: of this run, since its first image; 0 before.
+    images_per_second: of this run, since a worker began to make them; 0 before.
     seconds_left: None before there is a rate.
     shards_done, shards_total: of the whole output.
     """
@@ -37,7 +37,7 @@ class Summary:
     images, succeeded, failed, codes, bytes: of the whole output, earlier runs included.
     made_images, made_failed: by this run.
     shards, shards_made, shards_skipped: in the plan; made by this run; found done at its start.
-    images_per_second: of this run, since its first image.
+    images_per_second: of this run, since a worker began to make them.
     seconds: of this run, in all.
     startup: seconds until the first image, by part: imports, plan, ray, first_image.
     workers: how many were asked for; 0 where nothing was left to do.
@@ -80,6 +80,7 @@ class Tally:
     shards_done: int
     images_a_row: int
     known_total: int | None = None
+    making_since: float = 0.0
     first_image_at: float = 0.0
     last_record_at: float = 0.0
     images: int = 0
@@ -99,11 +100,12 @@ class Tally:
         self.last_record_at = time.time()
         if record.first_image_at:
             self.first_image_at = min(self.first_image_at or record.first_image_at, record.first_image_at)
+            self.making_since = min(self.making_since or record.begun_at, record.begun_at)
 
     def rate(self) -> float:
-        """Images a second, from the first one to the last shard's end."""
-        since = self.last_record_at - self.first_image_at
-        return self.images / since if self.first_image_at and since > 0 else 0.0
+        """Images a second, from the first micro-batch's start (its end would make that batch a gift) to the last shard's end."""
+        since = self.last_record_at - self.making_since
+        return self.images / since if self.making_since and since > 0 else 0.0
 
     def total(self) -> int:
         if self.known_total is not None:

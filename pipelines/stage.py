@@ -54,7 +54,8 @@ class Record:
         images, failed: entries made (a retry keeps others), and how many of them are failures.
         codes: failures by error code.
         seconds: generate (of the model), rest (from the last image made to the commit), load (of the model).
-        first_image_at: Unix time at which this worker's first micro-batch was done.
+        begun_at: Unix time at which this worker's first micro-batch went to the model.
+        first_image_at: Unix time at which it was done.
         skipped: the run was being stopped; the shard is untouched.
         fatal: why the job must stop; the shard is not committed.
     """
@@ -66,6 +67,7 @@ class Record:
     codes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     worker: str = ""
+    begun_at: float = 0.0
     first_image_at: float = 0.0
     skipped: bool = False
     fatal: str | None = None
@@ -100,7 +102,7 @@ class Stage:
         self.config = config
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.fatal: tuple[str, str] | None = None
-        self.first_image_at = 0.0
+        self.begun_at = self.first_image_at = 0.0
         self.load_seconds = 0.0
         self.model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         try:
@@ -156,6 +158,7 @@ class Stage:
         for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator.batch_size):
             condemned = journal.given_up or (len(batch) == 1 and batch[0].row in journal.condemned)
             attempts.running([item.row for item in batch])
+            self.begun_at = self.begun_at or time.time()
             if condemned:
                 message = death_message(journal.lone_deaths.get(batch[0].row, 0))
                 results: list[Result] = [Failure(ErrorCode.WORKER_DIED, message) for _ in batch]
@@ -171,7 +174,7 @@ class Stage:
             if self.publisher.broken is not None:  # a full disk must stop the model at once
                 raise self.publisher.broken
         record.seconds["generate"] = time.perf_counter() - begun
-        record.first_image_at = self.first_image_at
+        record.begun_at, record.first_image_at = self.begun_at, self.first_image_at
         return attempts
 
     def commit(self, record: Record, made: list[Entry], kept: list[Entry], attempts: Attempts) -> None:

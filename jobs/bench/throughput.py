@@ -17,20 +17,19 @@ from .tables import write_prompts
 
 ENCODER_ROWS = 6_000
 ENCODER_SIZE = "512x512"
-BATCH = 16  # what both generators choose on a CPU
 
 
 def measure_pipeline(images: int, rounds: int) -> dict[str, Any]:
     """imagen-small through Ray Data, one worker a core, beside one bare loop a core.
 
-    The rate is that between the first image and the end of the run; what start-up costs stands beside it.
+    The rate is that from the first micro-batch to the end of the run; what start-up costs stands beside it.
     """
     cores = os.cpu_count() or 1
     through, bare, starts = [], [], []
     for _ in range(rounds):
         bare.append(bare_rate("model", images, cores))
         summary = run_through("imagen-small", images, None, cores)
-        through.append(steady_rate(summary))
+        through.append(summary.images_per_second)
         starts.append(summary.startup)
     return {
         "cores": cores,
@@ -48,7 +47,7 @@ def measure_encoder(rounds: int) -> dict[str, Any]:
     through, bare = [], []
     for _ in range(rounds):
         bare.append(bare_rate("encoder", ENCODER_ROWS, cores))
-        through.append(steady_rate(run_through("flat-colour", ENCODER_ROWS, ENCODER_SIZE, cores)))
+        through.append(run_through("flat-colour", ENCODER_ROWS, ENCODER_SIZE, cores).images_per_second)
     return {
         "cores": cores,
         "rows": ENCODER_ROWS,
@@ -64,12 +63,6 @@ def run_through(model: str, images: int, size: str | None, cores: int) -> Summar
         table = write_prompts(Path(folder) / "prompts.parquet", images)
         job = BatchJob(str(table), f"{folder}/out", model=model, size=size, pool=Pool(workers=cores))
         return run_batch(job)
-
-
-def steady_rate(summary: Summary) -> float:
-    """Images a second from the first micro-batch on, without those that were done when the clock began."""
-    done_before = summary.workers * BATCH
-    return summary.images_per_second * (summary.made_images - done_before) / summary.made_images
 
 
 def ratio(ours: list[float], other: list[float]) -> float:
