@@ -103,7 +103,7 @@ class Tally:
             self.making_since = min(self.making_since or record.begun_at, record.begun_at)
 
     def rate(self) -> float:
-        """Images a second, from the first micro-batch's start (its end would make that batch a gift) to the last shard's end."""
+        """Images a second, from the start of the first micro-batch to the end of the last shard."""
         since = self.last_record_at - self.making_since
         return self.images / since if self.making_since and since > 0 else 0.0
 
