@@ -11,8 +11,10 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +63,13 @@ class Store(Protocol):
 
     def read(self, key: str) -> bytes:
         """The object's bytes. Raises FileNotFoundError."""
+        ...
+
+    def local_copy(self, key: str) -> AbstractContextManager[Path]:
+        """A file on this machine with the object's bytes, for objects too large for memory; read it only.
+
+        Raises FileNotFoundError.
+        """
         ...
 
     def exists(self, key: str) -> bool: ...
@@ -187,6 +196,12 @@ class LocalStore:
         with translated(self.url):
             return (self.root / key).read_bytes()
 
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        with translated(self.url):
+            (self.root / key).stat()
+        yield self.root / key
+
     def exists(self, key: str) -> bool:
         return (self.root / key).exists()
 
@@ -265,6 +280,13 @@ class ObjectStore:
     def read(self, key: str) -> bytes:
         data: bytes = with_retries(lambda: self.filesystem.cat_file(self.path(key)), self.url)
         return data
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="imagegen-") as folder:
+            copy = Path(folder) / "object"
+            with_retries(lambda: self.filesystem.get_file(self.path(key), str(copy)), self.url)
+            yield copy
 
     def exists(self, key: str) -> bool:
         return bool(with_retries(lambda: self.filesystem.exists(self.path(key)), self.url))

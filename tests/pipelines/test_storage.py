@@ -46,6 +46,15 @@ def test_put_file(store: Store, tmp_path: Path) -> None:
     assert store.read("folder/big") == b"x" * 10_000
 
 
+def test_local_copy(store: Store) -> None:
+    store.put("folder/big", b"x" * 10_000)
+    with store.local_copy("folder/big") as path:
+        assert path.read_bytes() == b"x" * 10_000
+    with pytest.raises(FileNotFoundError), store.local_copy("folder/none"):
+        pass
+    assert store.read("folder/big") == b"x" * 10_000
+
+
 def test_create_has_one_winner_among_many(tmp_path: Path) -> None:
     won: list[int] = []
 
