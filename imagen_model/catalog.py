@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .flat_colour import FlatColourGenerator
 from .generation import Generator, RequestRules
@@ -118,27 +119,55 @@ def find_model(name: str) -> ModelSource:
     if name == FLAT_COLOUR:
         return ModelSource(FLAT_COLOUR, None, "flat-colour-1", FlatColourGenerator.rules)
     folder = find_folder(name)
-    config = json.loads((folder / "config.json").read_text())
-    if config.get("model_type") != "imagen":
-        raise ModelNotFound(
-            f"{folder} holds a model of type {config.get('model_type')!r}, not 'imagen'; "
-            "give a folder written by Imagen.save_pretrained"
-        )
+    rules = read_rules((folder / "config.json").read_bytes(), str(folder))
     # A path differs between machines, so the manifest names a user's own folder by its last part only.
     used = used_name(name)
     shown = used if used in bundled_models() or ("/" in used and not Path(used).exists()) else folder.resolve().name
-    return ModelSource(shown, str(folder), folder_revision(folder), rules_from_config(config))
+    return ModelSource(shown, str(folder), folder_revision(folder), rules)
+
+
+def decides_pictures(name: str) -> bool:
+    """Whether the file is part of a model: its configuration, tokenizer or weights."""
+    return PurePosixPath(name).suffix in {".json", ".safetensors", ".txt"}
 
 
 def folder_revision(folder: Path) -> str:
     """Hash over every file that decides what a picture looks like (hex, 16 digits)."""
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".json", ".safetensors", ".txt"} and path.is_file():
-            total.update(str(path.relative_to(folder)).encode())
+    digests = {}
+    for path in folder.rglob("*"):
+        if decides_pictures(path.name) and path.is_file():
             with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").digest()
+    return revision_of(digests)
+
+
+def revision_of(digests: Mapping[str, bytes]) -> str:
+    """The same, from each file's SHA-256 by its name in the folder, with `/`."""
+    total = hashlib.sha256()
+    for name in sorted(digests, key=lambda name: PurePosixPath(name).parts):
+        total.update(name.encode() + digests[name])
     return total.hexdigest()[:16]
+
+
+def read_rules(config: bytes, place: str) -> RequestRules:
+    """What the model takes whose `config.json` this is.
+
+    Args:
+        place: where it lies, for the message.
+
+    Raises:
+        ModelNotFound: it is no Imagen's.
+    """
+    try:
+        values = json.loads(config)
+        kind = values.get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise ModelNotFound(f"the config.json of {place} is damaged ({error}); write the model again") from error
+    if kind != "imagen":
+        raise ModelNotFound(
+            f"{place} holds a model of type {kind!r}, not 'imagen'; give a folder written by Imagen.save_pretrained"
+        )
+    return rules_from_config(values)
 
 
 def rules_from_config(config: dict[str, object]) -> RequestRules:

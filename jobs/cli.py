@@ -41,7 +41,9 @@ def generate(
     ] = None,
     output: Annotated[str | None, typer.Argument(help="Folder or URL of the dataset.")] = None,
     job: Annotated[Path | None, typer.Option(help="YAML file with any of these settings; flags win.")] = None,
-    model: Annotated[str | None, typer.Option(help="Bundled model, folder or hub id; default imagen-small.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Bundled model, folder, hub id or URL of a folder; default imagen-small.")
+    ] = None,
     n: Annotated[int | None, typer.Option(help="Images a prompt, 1 to 100.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the rows that bring none.")] = None,
     size: Annotated[str | None, typer.Option(help="Size in pixels, such as 128x128.")] = None,
@@ -58,6 +60,9 @@ def generate(
     input_format: Annotated[str | None, typer.Option(help="parquet, csv, tsv, jsonl or text.")] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts; default: prompt, text, ...")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first rows; the rest can follow later.")] = None,
+    extend: Annotated[
+        bool | None, typer.Option("--extend", help="Go on with files that came to the prompt folder since.")
+    ] = None,
     shard_rows: Annotated[int | None, typer.Option(help="Rows of a shard, the unit of work and of resume.")] = None,
     max_failures: Annotated[str | None, typer.Option(help="Stop after so many failed images: 20 or 5%.")] = None,
     workers: Workers = None,
@@ -137,7 +142,7 @@ def train(job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/spec
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Bundled model, folder or hub id.")] = "imagen-small",
+    model: Annotated[str, typer.Argument(help="Bundled model, folder, hub id or URL.")] = "imagen-small",
     samples: Annotated[int, typer.Option(help="Pictures a category and split.", min=1)] = 64,
     seed: Annotated[int, typer.Option(help="Seed of the questions and pictures.", min=0)] = 0,
     batch_size: BatchSize = None,

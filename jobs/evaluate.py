@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from imagen_model.catalog import find_model
 from imagen_model.evaluation import CATEGORIES, Question, Score, answer, draw_answers, questions, score, shuffled
+from pipelines.weights import find_source
 
 from .exit_codes import ExitCode
 from .report import print_json, say
@@ -29,7 +29,7 @@ class Row:
 def evaluate_command(
     name: str, samples: int, seed: int, batch_size: int | None, device: str, grid: Path | None, as_json: bool
 ) -> int:
-    source = find_model(name)
+    source = find_source(name)
     generator = source.load(batch_size, device)
     rows: list[Row] = []
     strips: list[Image.Image] = []

@@ -40,6 +40,7 @@ class GenerateSettings(BaseModel):
     negative_prompt: str | None = None
     shard_rows: int | None = None
     limit: int | None = None
+    extend: bool = False
     max_failures: str | int | None = None
     log_file: str | None = None
     workers: int | None = None

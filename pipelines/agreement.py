@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from .errors import Difference, ForeignOutput, PlanMismatch
+from .job import BatchJob
 from .plan import PLAN, Plan, Segment, Settings, cut, load_plan
 from .prompt_table import PlannedFile, PromptTable
 from .storage import Store
@@ -32,35 +33,28 @@ def check_output(store: Store) -> bool:
     return False
 
 
-def planned_first(table: PromptTable, plan: Plan) -> PromptTable:
-    """The table with the planned files first, in the plan's order: files that came later keep no row number."""
-    by_name = {file.name: file for file in table.files}
-    known = [by_name.pop(file.name) for file in plan.files if file.name in by_name]
-    return dataclasses.replace(table, files=(*known, *by_name.values()))
-
-
-def agree(stored: Plan, wanted: Plan, output: str, limit: int | None, shard_rows: int | None, chosen_rows: int) -> Plan:
+def agree(stored: Plan, wanted: Plan, job: BatchJob, table: PromptTable, chosen_rows: int) -> Plan:
     """The stored plan, extended to what is wanted now.
 
     Args:
-        wanted: the plan of the job as it is now, its files in the order of `planned_first`.
-        shard_rows: as the user gave it; None lets the stored one stand.
+        wanted: the plan of the job as it is now, the stored plan's files first.
+        table: that `wanted` was made of.
         chosen_rows: rows a shard for rows that are new.
 
     Raises:
-        PlanMismatch: the job differs in a way that changes the output.
+        PlanMismatch: the job differs in a way that changes the output, or has new files and `job.extend` is off.
     """
+    changed = file_differences(stored.files, wanted.files)
     differences = [
         *settings_differences(stored.settings, wanted.settings),
-        *mapping_differences("columns", stored.columns, wanted.columns, "restore the table's columns"),
+        *column_differences(stored, wanted, table),
         *mapping_differences("column of", stored.parts, wanted.parts, "restore the column names or the prompt column"),
-        *file_differences(stored.files, wanted.files),
-        *shard_differences(stored.segments, shard_rows),
+        *(changed or ([] if job.extend else growth(stored.files, wanted.files))),
+        *shard_differences(stored.segments, job.shard_rows),
     ]
     if differences:
-        raise PlanMismatch(output, differences)
-    rows = sum(file.rows for file in wanted.files)
-    segments = cut(stored.segments, rows if limit is None else min(limit, rows), chosen_rows)
+        raise PlanMismatch(job.output, differences)
+    segments = cut(stored.segments, table.rows if job.limit is None else min(job.limit, table.rows), chosen_rows)
     return dataclasses.replace(wanted, segments=segments)
 
 
@@ -89,8 +83,47 @@ def shown(values: Mapping[str, object], name: str) -> str:
     return repr(values[name]) if name in values else "absent"
 
 
+def column_differences(stored: Plan, wanted: Plan, table: PromptTable) -> list[Difference]:
+    """Columns that the finished manifests lack or hold as another type, with the new file that brings each.
+
+    A new file that lacks a column is no difference: its rows are read with nulls there.
+    """
+    old = {file.name for file in stored.files}
+    new = [file for file in table.files if file.name not in old]
+    found = []
+    for name in sorted({*stored.columns, *wanted.columns}):
+        planned, now = shown(stored.columns, name), shown(wanted.columns, name)
+        if planned == now:
+            continue
+        brings = {file.name: str(file.schema.field(name).type) for file in new if name in file.schema.names}
+        late = next((file for file, kind in brings.items() if kind != stored.columns.get(name)), None)
+        remedy = "restore the table's columns"
+        if late is not None:
+            now = f"{brings[late]!r} in {late}"
+            remedy = f"write {late} with the columns and types of the files before it, or give another output folder"
+        found.append(Difference(f"columns {name}", planned, now, remedy))
+    return found
+
+
+def growth(stored: Sequence[PlannedFile], wanted: Sequence[PlannedFile]) -> list[Difference]:
+    """The files that came after the plan."""
+    known = {file.name for file in stored}
+    new = [file.name for file in wanted if file.name not in known]
+    if not new:
+        return []
+    named = ", ".join(new[:5]) + (f" and {len(new) - 5:,} more" if len(new) > 5 else "")
+    return [
+        Difference(
+            "table",
+            f"{len(stored):,} file{'s' * (len(stored) != 1)}",
+            f"also {named}",
+            "give --extend (in a job file `extend: true`) to go on with the new files; what is finished stays as it is",
+        )
+    ]
+
+
 def file_differences(stored: tuple[PlannedFile, ...], wanted: tuple[PlannedFile, ...]) -> list[Difference]:
-    """Planned files that are gone or changed. Files that are new are an extension, no difference."""
+    """Planned files that are gone or changed."""
     now = {file.name: file for file in wanted}
     found = []
     for file in stored:

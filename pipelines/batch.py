@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from imagen_model.catalog import find_model
-
-from .agreement import agree, check_output, planned_first, stored_or_none
+from .agreement import agree, check_output, stored_or_none
 from .census import Census, count_shards
 from .encoding import Encoder
 from .job import DEFAULT_BATCH, BatchJob, FailureBudget
@@ -24,6 +22,7 @@ from .shard_reader import Shard
 from .stage import Source
 from .storage import LocalStore, Store, check_writable, open_store
 from .table_files import TableFiles
+from .weights import find_source
 
 
 def unheard(_: Progress) -> None:
@@ -43,7 +42,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         KeyboardInterrupt: likewise.
     """
     startup = Startup(time.time(), {})
-    source = source or find_model(job.model)
+    source = source or find_source(job.model)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
     store = open_store(job.output)
@@ -93,10 +92,9 @@ def plan_job(
     Raises:
         TableError, PlanMismatch: as their texts say.
     """
-    table = open_table(files, job.prompt_column, converted)
     stored = stored_or_none(store)
-    if stored is not None:
-        table = planned_first(table, stored)
+    first = [file.name for file in stored.files] if stored is not None else []
+    table = open_table(files, job.prompt_column, converted, first)
     encoder = Encoder(job.image_format, job.quality)
     settings = Settings(
         source.name, source.revision, job.parameters(), job.n, job.seed, job.image_format, encoder.used_quality
@@ -119,7 +117,7 @@ def plan_job(
     )
     if stored is None:
         return dataclasses.replace(wanted, segments=cut((), rows, chosen)), table
-    return agree(stored, wanted, job.output, job.limit, job.shard_rows, chosen), table
+    return agree(stored, wanted, job, table, chosen), table
 
 
 def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, workers: int) -> Summary:
@@ -168,7 +166,7 @@ class Preview:
 
 def preview(job: BatchJob, source: Source | None = None) -> Preview:
     """The job's plan without touching the output. Raises what `run_batch` would before it starts."""
-    source = source or find_model(job.model)
+    source = source or find_source(job.model)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
     store = open_store(job.output)

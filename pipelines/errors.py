@@ -71,6 +71,10 @@ class PlanMismatch(SetupError):
         return f"{self.output} holds a run with other settings; give another output folder, or:\n{lines}"
 
 
+class WeightsError(SetupError):
+    """A model's files cannot be fetched or kept, or are not those that the run began with."""
+
+
 class ForeignOutput(SetupError):
     """The output folder holds files that no run of this program wrote."""
 

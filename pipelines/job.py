@@ -79,7 +79,7 @@ class BatchJob:
     Args:
         prompts: path or URL of a file, a folder or a glob.
         output: folder or URL of the dataset.
-        model: name as `imagen_model.catalog.find_model` takes it.
+        model: name or URL as `pipelines.weights.find_source` takes it.
         input_format: parquet, csv, tsv, jsonl or text; None to tell by the name.
         prompt_column: None to go by the known names.
         image_format: png, jpeg or webp.
@@ -89,6 +89,7 @@ class BatchJob:
         size: "WxH" instead of width and height, in pixels.
         shard_rows: 1 to 1024; None to choose.
         limit: only the first so many rows.
+        extend: go on with files that came to the table after the output's first run; without it they are refused.
         max_failures: "20" or "5%" of the images; None for no limit.
         log_file: where Ray's messages go; None for `.run/ray.log` in a local output.
 
@@ -116,6 +117,7 @@ class BatchJob:
     negative_prompt: str | None = None
     shard_rows: int | None = None
     limit: int | None = None
+    extend: bool = False
     max_failures: str | int | None = None
     log_file: str | None = None
     pool: Pool = field(default_factory=Pool)

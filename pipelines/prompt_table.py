@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .columns import ColumnMap, map_columns
-from .errors import EmptyTable, NoPromptColumn, SchemaConflict, UnreadableTable
+from .errors import EmptyTable, NoFilesMatch, NoPromptColumn, SchemaConflict, UnreadableTable
 from .storage import Store
 from .table_files import TableFiles
 from .text_tables import INVALID, convert
@@ -32,6 +34,7 @@ class TableFile:
         size: bytes of the source.
         rows, row_groups: as its footer says.
         sha256: of the footer, or of the whole source where that is no Parquet; hex.
+        schema: of all its columns.
     """
 
     name: str
@@ -40,6 +43,7 @@ class TableFile:
     rows: int
     row_groups: int
     sha256: str
+    schema: pa.Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,15 @@ class PromptTable:
         return sum(file.rows for file in self.files)
 
 
-def open_table(files: TableFiles, prompt_column: str | None, store: Store) -> PromptTable:
+def open_table(
+    files: TableFiles, prompt_column: str | None, store: Store, first: Sequence[str] = (), rest: bool = True
+) -> PromptTable:
     """Read the footers; write tables that are not Parquet to the store as Parquet, unless they are there.
+
+    Args:
+        first: names of the files that come first, in this order, as far as they are there: those of a plan, so
+            that files which came later change no row number and no order of columns.
+        rest: open the other files too.
 
     Raises:
         TableError: of the kind that says why it is no prompt table.
@@ -79,17 +90,29 @@ def open_table(files: TableFiles, prompt_column: str | None, store: Store) -> Pr
     opened: list[TableFile] = []
     schema: pa.Schema | None = None
     first_with: dict[str, str] = {}  # column -> the first file that has it
-    for index in range(len(files.paths)):
-        file, found = open_file(files, index, prompt_column, store)
-        opened.append(file)
+    known: dict[pa.Schema, pa.Schema] = {}  # most files share one, and there may be thousands
+    places = {name: index for index, name in enumerate(files.names)}
+    wanted = [places.pop(name) for name in first if name in places]
+    for index in [*wanted, *(places.values() if rest else ())]:
+        file = open_file(files, index, prompt_column, store)
+        found = known.setdefault(file.schema, file.schema)
+        opened.append(dataclasses.replace(file, schema=found))
         schema = found if schema is None else unify(schema, found, file.name, first_with)
-        for name in found.names:
-            first_with.setdefault(name, file.name)
-    assert schema is not None  # TableFiles has at least one
+        for column in found.names:
+            first_with.setdefault(column, file.name)
+    if schema is None:
+        raise NoFilesMatch(f"{files.prompts} holds none of the planned files; restore them")
     try:
         columns = map_columns([name for name in schema.names if name != INVALID], prompt_column)
     except NoPromptColumn as error:
         raise NoPromptColumn(f"{files.prompts}: {error}") from None
+    prompt = columns.parts["prompt"]
+    for file in opened:
+        if file.rows and prompt not in file.schema.names and file.schema.names != [INVALID]:
+            raise NoPromptColumn(
+                f"{files.prompts}: {file.name} has no column {prompt!r}, which holds the prompts in "
+                f"{first_with[prompt]}; write it with that column, or take it out of the table"
+            )
     table = PromptTable(tuple(opened), schema_read(schema, columns), columns)
     if table.rows == 0:
         raise EmptyTable(f"{files.prompts} has no row; give a table with at least one prompt")
@@ -126,7 +149,7 @@ def unify(schema: pa.Schema, found: pa.Schema, name: str, first_with: dict[str, 
     raise SchemaConflict(f"the columns of {name} do not fit those of the files before it; write all with one schema")
 
 
-def open_file(files: TableFiles, index: int, prompt_column: str | None, store: Store) -> tuple[TableFile, pa.Schema]:
+def open_file(files: TableFiles, index: int, prompt_column: str | None, store: Store) -> TableFile:
     path, name = files.paths[index], files.names[index]
     if files.format == "parquet":
         with files.open(index) as handle:
@@ -146,7 +169,7 @@ def open_file(files: TableFiles, index: int, prompt_column: str | None, store: S
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
         raise SchemaConflict(f"{path} has two columns named {twice[0]!r}; rename one")
-    return TableFile(name, url, size, footer.num_rows, footer.num_row_groups, digest), schema
+    return TableFile(name, url, size, footer.num_rows, footer.num_row_groups, digest, schema)
 
 
 def converted_key(digest: str, file_format: str, prompt_column: str | None) -> str:

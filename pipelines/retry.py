@@ -12,10 +12,9 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from imagen_model.catalog import find_model
 from imagen_model.generation import ErrorCode
 
-from .agreement import file_differences, planned_first, settings_differences
+from .agreement import file_differences, settings_differences
 from .batch import summarise, unheard
 from .census import count_shard, count_shards
 from .errors import PlanMismatch
@@ -29,6 +28,7 @@ from .running import Follow, Ground, Startup, run_pending
 from .stage import Source
 from .storage import Store, check_writable, open_store
 from .table_files import TableFiles
+from .weights import find_source
 
 
 def retry_failed(
@@ -55,12 +55,13 @@ def retry_failed(
     startup = Startup(time.time(), {})
     store = open_store(output)
     plan = load_plan(store)
-    source = source or find_model(plan.called)
+    source = source or find_source(plan.called)
     files = TableFiles(prompts or plan.prompts, plan.input_format)
     check_writable(store)
     with Lease(store) as lease:
         store.sweep()
-        table = planned_first(open_table(files, plan.prompt_column, store), plan)
+        planned = [file.name for file in plan.files]
+        table = open_table(files, plan.prompt_column, store, planned, rest=False)
         check_same(plan, table, source, output)
         ground = Ground(store, lease, plan, table, source)
         wanted = frozenset(codes) if codes is not None else frozenset({""})

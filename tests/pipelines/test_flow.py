@@ -194,17 +194,6 @@ def test_a_lower_limit_works_on_earlier_shards_only(table: Table, inline: Run, t
     assert manifest.finished_shards(open_store(str(out))) == {0, 1, 2}
 
 
-def test_a_table_grows_by_new_files(table: Table, inline: Run, tmp_path: Path) -> None:
-    table({"prompt": PROMPTS[:10]}, "t/m.parquet")
-    inline(job(str(tmp_path / "t"), tmp_path / "out", shard_rows=4))
-    before = images(tmp_path / "out")
-    table({"prompt": PROMPTS[10:15]}, "t/a.parquet")  # sorts before the planned file, yet keeps no row number
-    summary = inline(job(str(tmp_path / "t"), tmp_path / "out"))
-    assert (summary.shards_skipped, summary.rows, summary.images) == (3, 15, 15)
-    assert before.items() <= images(tmp_path / "out").items()
-    assert [e["prompt"] for e in entries(tmp_path / "out")] == PROMPTS[:15]
-
-
 @pytest.mark.parametrize(
     ("change", "field"),
     [
