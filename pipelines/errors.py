@@ -99,6 +99,10 @@ class StoreDenied(StoreError):
     """Permission is missing."""
 
 
+class NoSuchBucket(StoreDenied):
+    """The bucket of an S3 URL is not there."""
+
+
 class StoreUnavailable(StoreError):
     """An operation kept failing after its retries."""
 

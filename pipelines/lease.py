@@ -1,6 +1,9 @@
 """One run at a time: an object made by exclusive create, renewed while the run lives, taken over when it died.
 
-Two runs at once would write the same bytes under the same names; the lease saves the machine's time.
+Two runs at once would write the same bytes under the same names; the lease saves the machine's time. A taker
+writes its own token over a dead holder's, waits a moment and looks again: of several takers the last writer is
+the one whose token all of them find. Whoever finds another's token in its place has lost it, at the latest at
+its next renewal.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from .storage import Store
 LEASE = ".run/lease.json"
 HEARTBEAT = 10.0  # seconds between renewals
 STALE = 60.0  # seconds without one after which the holder counts as dead
+SETTLE = 1.0  # seconds between a taker's write and its second look
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +82,27 @@ class Lease:
         """Raises:
         OutputLocked: a living run holds it.
         """
-        for _ in range(3):
-            if self.store.create(LEASE, self.content()):
-                self.thread.start()
-                return self
+        if not (self.store.create(LEASE, self.content()) or self.is_mine()):
+            self.take_over()
+        self.thread.start()
+        return self
+
+    def take_over(self) -> None:
+        holder = self.holder()
+        if holder is None or holder.dead(time.time()):
+            self.store.put(LEASE, self.content())
+            time.sleep(SETTLE)
             holder = self.holder()
-            if holder is not None and not holder.dead(time.time()):
-                raise OutputLocked(
-                    f"{self.store.url} is being written by process {holder.pid} on {holder.host} "
-                    f"(last sign of life {max(0.0, time.time() - holder.heartbeat):.0f} s ago); wait for it, stop it, "
-                    f"or give another output"
-                )
-            self.store.delete(LEASE)
-        raise OutputLocked(f"{self.store.url}: several runs start at once; run the same command again")
+        if holder is not None and holder.token != self.token:
+            raise OutputLocked(
+                f"{self.store.url} is being written by process {holder.pid} on {holder.host} "
+                f"(last sign of life {max(0.0, time.time() - holder.heartbeat):.0f} s ago); wait for it, stop it, "
+                f"or give another output"
+            )
+
+    def is_mine(self) -> bool:
+        holder = self.holder()
+        return holder is not None and holder.token == self.token
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,8 +110,7 @@ class Lease:
         self.released.set()
         self.thread.join()
         try:
-            holder = self.holder()
-            if holder is not None and holder.token == self.token:
+            if self.is_mine():
                 self.store.delete(LEASE)
         except PipelineError:
             if error is None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .columns import ColumnMap, map_columns
 from .errors import EmptyTable, NoFilesMatch, NoPromptColumn, SchemaConflict, UnreadableTable
+from .remote_tables import filesystem_of, passing, reading
 from .storage import Store
 from .table_files import TableFiles
 from .text_tables import INVALID, convert
@@ -152,19 +152,22 @@ def unify(schema: pa.Schema, found: pa.Schema, name: str, first_with: dict[str, 
 def open_file(files: TableFiles, index: int, prompt_column: str | None, store: Store) -> TableFile:
     path, name = files.paths[index], files.names[index]
     if files.format == "parquet":
-        with files.open(index) as handle:
-            size, footer, digest = read_footer(handle, path)
-        url = files.filesystem.unstrip_protocol(path)
+        url = files.url(index)
+        size, footer, digest = reading(lambda: read_footer(lambda: files.open(index), url), url)
     else:
-        with files.open(index) as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
-            size = handle.tell()
-        key = converted_key(digest, files.format, prompt_column)
-        if not store.exists(key):
-            write_converted(files, index, prompt_column, store, key)
+        with tempfile.TemporaryDirectory(prefix="imagegen-") as folder:
+            source = files.local(index, Path(folder))
+            with source() as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+                size = handle.tell()
+            key = converted_key(digest, files.format, prompt_column)
+            if not store.exists(key):
+                target = Path(folder) / "table.parquet"
+                convert(source, path, files.format, prompt_column, str(target))
+                store.put_file(key, target)
         url = store.child_url(key)
-        with fsspec.open(url, "rb") as handle:
-            footer = pq.ParquetFile(handle).metadata
+        filesystem, converted = filesystem_of(url)
+        footer = reading(lambda: read_footer(lambda: filesystem.open(converted, "rb"), url)[1], url)
     schema = footer.schema.to_arrow_schema().remove_metadata()
     twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
     if twice:
@@ -178,32 +181,28 @@ def converted_key(digest: str, file_format: str, prompt_column: str | None) -> s
     return f"{CONVERTED}/{hashlib.sha256(made_from.encode()).hexdigest()[:24]}.parquet"
 
 
-def write_converted(files: TableFiles, index: int, prompt_column: str | None, store: Store, key: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="imagegen-") as folder:
-        target = Path(folder) / "table.parquet"
-        convert(lambda: files.open(index), files.paths[index], files.format, prompt_column, str(target))
-        store.put_file(key, target)
-
-
-def read_footer(handle: Any, path: str) -> tuple[int, pq.FileMetaData, str]:
+def read_footer(open_file: Callable[[], Any], path: str) -> tuple[int, pq.FileMetaData, str]:
     """Size of the file in bytes, its footer and the footer's sha256.
 
     Raises:
         UnreadableTable: it is not a whole Parquet file.
     """
-    size = handle.seek(0, 2)
-    handle.seek(max(size - 8, 0))
-    tail = handle.read(8)
-    length = int.from_bytes(tail[:4], "little")
-    if size < 12 or tail[4:] != b"PAR1" or length + 12 > size:
-        raise UnreadableTable(
-            f"{path} is not a Parquet file or is cut off (its last bytes are {tail[4:]!r}, not b'PAR1'); "
-            "write it again, or give the input format it has"
-        )
-    handle.seek(size - 8 - length)
-    digest = hashlib.sha256(handle.read(length)).hexdigest()
-    try:
-        handle.seek(0)
-        return size, pq.ParquetFile(handle).metadata, digest
-    except (pa.ArrowException, OSError) as error:
-        raise UnreadableTable(f"{path} has a damaged Parquet footer ({error}); write it again") from error
+    with open_file() as handle:
+        size = handle.seek(0, 2)
+        handle.seek(max(size - 8, 0))
+        tail = handle.read(8)
+        length = int.from_bytes(tail[:4], "little")
+        if size < 12 or tail[4:] != b"PAR1" or length + 12 > size:
+            raise UnreadableTable(
+                f"{path} is not a Parquet file or is cut off (its last bytes are {tail[4:]!r}, not b'PAR1'); "
+                "write it again, or give the input format it has"
+            )
+        handle.seek(size - 8 - length)
+        digest = hashlib.sha256(handle.read(length)).hexdigest()
+        try:
+            handle.seek(0)
+            return size, pq.ParquetFile(handle).metadata, digest
+        except (pa.ArrowException, OSError) as error:
+            if passing(error, path):
+                raise
+            raise UnreadableTable(f"{path} has a damaged Parquet footer ({error}); write it again") from error

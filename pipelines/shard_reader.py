@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import UnreadableTable
+from .remote_tables import filesystem_of, passing, reading
 
 ROW = "__row__"
 SHARD = "__shard__"
@@ -44,7 +44,11 @@ def read_shard(shard: Shard, schema: pa.Schema) -> pa.Table:
     Raises:
         UnreadableTable: a file's pages are damaged, or it is shorter than it was when the plan was made.
     """
-    batches = [batch for piece in shard.pieces for batch in read_piece(piece, schema)]
+    batches = [
+        batch
+        for piece in shard.pieces
+        for batch in reading(lambda piece=piece: list(read_piece(piece, schema)), piece.url)  # type: ignore[misc]
+    ]
     table = pa.Table.from_batches(batches, schema).combine_chunks()
     count = shard.stop - shard.start
     if table.num_rows != count:
@@ -58,7 +62,8 @@ def read_shard(shard: Shard, schema: pa.Schema) -> pa.Table:
 
 def read_piece(piece: Piece, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     try:
-        with fsspec.open(piece.url, "rb") as handle:
+        filesystem, path = filesystem_of(piece.url)
+        with filesystem.open(path, "rb") as handle:
             file = pq.ParquetFile(handle, buffer_size=BUFFER, pre_buffer=False)
             groups, skip = row_groups(file.metadata, piece)
             present = set(file.schema_arrow.names)
@@ -74,6 +79,8 @@ def read_piece(piece: Piece, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
                 if not left:
                     return
     except (pa.ArrowException, OSError) as error:
+        if passing(error, piece.url):
+            raise  # for `reading` to try again
         raise UnreadableTable(f"{piece.url} cannot be read ({error}); restore the file or write it again") from error
 
 

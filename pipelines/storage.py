@@ -1,9 +1,9 @@
 """One output root behind one small interface, on a disk or in any object store that fsspec knows.
 
 Objects appear whole or not at all. On a disk that is a temporary file under `.run/tmp`, fsync and rename;
-keeping all temporary files in one folder lets the next run sweep what a killed one left. In an object store
-it is one PUT. Every error is turned into the tree of `errors.py`: what hits the whole store (full, denied)
-must stop a job, what hits one object is tried again and then raised as `StoreUnavailable`.
+keeping all temporary files in one folder lets the next run sweep what a killed one left. Object stores are in
+`s3_store.py` and `object_store.py`. Every error is turned into the tree of `errors.py`: what hits the whole
+store (full, denied) must stop a job, what hits one object is tried again and then raised as `StoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from .errors import StoreUnavailable
 from .store_errors import translated, with_retries
@@ -58,7 +57,10 @@ class Store(Protocol):
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write the object if there is none of that key; False if there is."""
+        """Write the object if there is none of that key; False if there is.
+
+        Over a network it may be the caller's own: where an answer was lost, the next try finds what the first wrote.
+        """
         ...
 
     def read(self, key: str) -> bytes:
@@ -95,10 +97,23 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str) -> Store:
-    """The store at a folder's path or an fsspec URL (`s3://bucket/run`). Touches nothing."""
+def open_store(url: str, answered: bool = False) -> Store:
+    """The store at a folder's path or an fsspec URL (`s3://bucket/run`). Touches nothing.
+
+    Args:
+        answered: the store is known to be there, so that a silent network is waited for from the first request on.
+
+    Raises:
+        InvalidJob: the URL is none, or its libraries are missing.
+    """
+    if url.startswith("s3://"):
+        from .s3_store import S3Store
+
+        return S3Store(url, answered)
     if "://" in url and not url.startswith("file://"):
-        return ObjectStore(url)
+        from .object_store import ObjectStore
+
+        return ObjectStore(url, answered)
     return LocalStore(url.removeprefix("file://"))
 
 
@@ -246,69 +261,3 @@ class LocalStore:
         if folder not in self.made:
             folder.mkdir(parents=True, exist_ok=True)
             self.made.add(folder)
-
-
-class ObjectStore:
-    """A prefix in an object store, through fsspec. Credentials come from the environment's usual chain."""
-
-    threads = 16
-
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
-        self.url = url.rstrip("/")
-        self.protocol = url.split("://", 1)[0]
-        self.filesystem: Any
-        self.filesystem, self.base = url_to_fs(self.url, use_listings_cache=False)
-
-    def path(self, key: str) -> str:
-        return f"{self.base}/{key}".rstrip("/")
-
-    def put(self, key: str, data: bytes, durable: bool = True) -> None:
-        with_retries(lambda: self.filesystem.pipe_file(self.path(key), data), self.url)
-
-    def put_file(self, key: str, path: Path) -> None:
-        with_retries(lambda: self.filesystem.put_file(str(path), self.path(key)), self.url)
-
-    def create(self, key: str, data: bytes) -> bool:
-        try:
-            with_retries(lambda: self.filesystem.pipe_file(self.path(key), data, mode="create"), self.url)
-        except FileExistsError:
-            return False
-        return True
-
-    def read(self, key: str) -> bytes:
-        data: bytes = with_retries(lambda: self.filesystem.cat_file(self.path(key)), self.url)
-        return data
-
-    @contextmanager
-    def local_copy(self, key: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="imagegen-") as folder:
-            copy = Path(folder) / "object"
-            with_retries(lambda: self.filesystem.get_file(self.path(key), str(copy)), self.url)
-            yield copy
-
-    def exists(self, key: str) -> bool:
-        return bool(with_retries(lambda: self.filesystem.exists(self.path(key)), self.url))
-
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        found = with_retries(lambda: self.filesystem.find(self.path(prefix), detail=True), self.url)
-        for path in sorted(found):
-            key = path[len(self.base) :].lstrip("/")
-            if key and not path.endswith("/"):  # some writers leave a marker object for a folder
-                yield StoredObject(key, int(found[path]["size"]))
-
-    def delete(self, key: str) -> None:
-        try:
-            with_retries(lambda: self.filesystem.rm_file(self.path(key)), self.url)
-        except FileNotFoundError:
-            return
-
-    def flush(self, prefix: str) -> None:
-        """A PUT is durable by itself."""
-
-    def sweep(self) -> None:
-        """Nothing appears before its PUT is complete."""
-
-    def child_url(self, key: str) -> str:
-        return f"{self.url}/{key}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fsspec.core import url_to_fs
-
 from .errors import InvalidJob, NoFilesMatch, TableError, UnreadableTable
+from .remote_tables import check_answers, filesystem_of, is_remote, passing, reading
 
 FORMATS = {
     ".parquet": "parquet",
@@ -44,9 +44,11 @@ class TableFiles:
         self.prompts = prompts
         self.absolute = prompts if "://" in prompts else str(Path(prompts).expanduser().absolute())
         self.filesystem: Any
-        self.filesystem, root = url_to_fs(prompts)
+        self.filesystem, root = filesystem_of(prompts)
+        self.remote = is_remote(prompts)
+        check_answers(prompts)
         try:
-            self.paths, base = self.find(root)
+            self.paths, base = reading(lambda: self.find(root), prompts, answered=False)
         except PermissionError as error:
             raise UnreadableTable(f"{prompts} cannot be read ({error}); grant permission to read it") from error
         if not self.paths:
@@ -90,8 +92,28 @@ class TableFiles:
         try:
             return self.filesystem.open(self.paths[index], "rb")
         except OSError as error:
+            if passing(error, self.prompts):
+                raise  # for `reading` to try again
             path = self.paths[index]
             raise UnreadableTable(f"{path} cannot be read: {error}; check the path and permissions") from error
+
+    def url(self, index: int) -> str:
+        """The file as fsspec and `reading` take it."""
+        url: str = self.filesystem.unstrip_protocol(self.paths[index])
+        return url
+
+    def local(self, index: int, folder: Path) -> Callable[[], Any]:
+        """Opens the file, which is copied to `folder` first if it lies elsewhere: for formats that are read from
+        one end to the other, more than once.
+
+        Raises:
+            UnreadableTable: it cannot be read.
+        """
+        if not self.remote:
+            return lambda: self.open(index)
+        copy = folder / "source"
+        reading(lambda: self.filesystem.get_file(self.paths[index], str(copy)), self.url(index))
+        return lambda: copy.open("rb")
 
 
 def hidden(path: PurePosixPath) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines import errors, storage, store_errors
-from pipelines.storage import LocalStore, ObjectStore, Store, check_writable, open_store
+from pipelines.object_store import ObjectStore
+from pipelines.storage import LocalStore, Store, check_writable, open_store
 
 
 @pytest.fixture(params=["local", "memory"])
