@@ -56,6 +56,7 @@ def generate(
     top_p: Annotated[float | None, typer.Option(help="Sample from the likeliest values of this total share.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What guidance steers away from.")] = None,
     image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
+    output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
     input_format: Annotated[str | None, typer.Option(help="parquet, csv, tsv, jsonl or text.")] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts; default: prompt, text, ...")] = None,
@@ -104,6 +105,19 @@ def verify(
     from .inspect import verify_command
 
     raise typer.Exit(verify_command(output, clean, as_json))
+
+
+@app.command()
+def export(
+    output: Output,
+    destination: Annotated[str, typer.Argument(help="Folder or URL of the copy.")],
+    to: Annotated[str, typer.Option("--to", help="imagefolder, webdataset or parquet.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy a finished run into another output format; run again to go on after an interruption."""
+    from .export import export_command
+
+    raise typer.Exit(export_command(output, destination, to, as_json))
 
 
 @app.command()

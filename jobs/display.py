@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from pipelines.progress import Progress, Summary
 
 LOG_EVERY_SECONDS = 10.0
 
 
-class ProgressLine:
-    """Shows progress on standard error; a context manager, called with each `Progress`."""
+class Line:
+    """A line on standard error that is written over on a terminal; elsewhere a line every ten seconds."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -25,7 +25,7 @@ class ProgressLine:
         # Asked for anew each time: the pipeline puts another object there while Ray's noise goes to a file.
         return sys.stderr
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -35,18 +35,30 @@ class ProgressLine:
             self.stream.write("\n")
             self.stream.flush()
 
-    def __call__(self, progress: Progress) -> None:
-        text = describe(progress)
+    def show(self, text: str, finished: bool) -> None:
         if self.terminal:
             self.stream.write("\r" + text.ljust(self.width))
             self.width = len(text)
         else:
-            finished = progress.images_done >= progress.images_total
             if time.monotonic() - self.written_at < LOG_EVERY_SECONDS and self.written_at and not finished:
                 return
             self.written_at = time.monotonic()
             self.stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n")
         self.stream.flush()
+
+
+class ProgressLine(Line):
+    """Shows a job's progress; called with each `Progress`."""
+
+    def __call__(self, progress: Progress) -> None:
+        self.show(describe(progress), progress.images_done >= progress.images_total)
+
+
+class ShardLine(Line):
+    """Shows an export's progress; called with (shards done, shards)."""
+
+    def __call__(self, done: int, total: int) -> None:
+        self.show(f"{done:,}/{total:,} shards ({done / total:.0%})", done >= total)
 
 
 def describe(progress: Progress) -> str:

@@ -26,6 +26,7 @@ class GenerateSettings(BaseModel):
     input_format: str | None = None
     prompt_column: str | None = None
     image_format: str = "png"
+    output_format: str = "imagefolder"
     quality: int | None = None
     n: int = 1
     seed: int = 0

@@ -47,6 +47,7 @@ def agree(stored: Plan, wanted: Plan, job: BatchJob, table: PromptTable, chosen_
     changed = file_differences(stored.files, wanted.files)
     differences = [
         *settings_differences(stored.settings, wanted.settings),
+        *format_differences(stored, wanted),
         *column_differences(stored, wanted, table),
         *mapping_differences("column of", stored.parts, wanted.parts, "restore the column names or the prompt column"),
         *(changed or ([] if job.extend else growth(stored.files, wanted.files))),
@@ -67,6 +68,13 @@ def settings_differences(stored: Settings, wanted: Settings) -> list[Difference]
         elif planned != now:
             found.append(Difference(field.name, repr(planned), repr(now), SAME))
     return found
+
+
+def format_differences(stored: Plan, wanted: Plan) -> list[Difference]:
+    if stored.output_format == wanted.output_format:
+        return []
+    remedy = "give the planned value, another output folder, or convert the finished run with `imagegen export`"
+    return [Difference("output_format", stored.output_format, wanted.output_format, remedy)]
 
 
 def mapping_differences(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .agreement import agree, check_output, stored_or_none
+from .card import write_card
 from .census import Census, count_shards
 from .encoding import Encoder
 from .job import DEFAULT_BATCH, BatchJob, FailureBudget
@@ -68,7 +69,10 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
             workers = run_pending(ground, pending, job.pool, tally, startup, follow, budget, job.log_file)
         skipped = sorted(number for number, _, _ in bounds if number not in missing)
         made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
-        summary = summarise(ground, tally, startup, count_shards(store, skipped) + made, workers)
+        whole = count_shards(store, skipped) + made
+        summary = summarise(ground, tally, startup, whole, workers)
+        if summary.complete and tally.shards_total == plan.shards:
+            write_card(store, plan, whole, range(plan.shards), ground.recipe().schema)
         store.sweep()
         return summary
 
@@ -108,6 +112,7 @@ def plan_job(
         columns={field.name: str(field.type) for field in table.schema},
         parts=table.columns.parts,
         settings=settings,
+        output_format=job.output_format,
         segments=(),
     )
     rows = table.rows if job.limit is None else min(job.limit, table.rows)

@@ -10,6 +10,7 @@ from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest,
 
 from .encoding import Encoder
 from .errors import InvalidJob
+from .formats import output_format
 from .rows import MAX_IMAGES
 
 DEFAULT_BATCH = 16
@@ -83,6 +84,7 @@ class BatchJob:
         input_format: parquet, csv, tsv, jsonl or text; None to tell by the name.
         prompt_column: None to go by the known names.
         image_format: png, jpeg or webp.
+        output_format: imagefolder, webdataset or parquet.
         quality: 1 to 100 for jpeg and webp.
         n: images for each row that does not say it itself, 1 to 100.
         seed: from which rows without one get theirs.
@@ -103,6 +105,7 @@ class BatchJob:
     input_format: str | None = None
     prompt_column: str | None = None
     image_format: str = "png"
+    output_format: str = "imagefolder"
     quality: int | None = None
     n: int = 1
     seed: int = 0
@@ -124,6 +127,7 @@ class BatchJob:
 
     def __post_init__(self) -> None:
         Encoder(self.image_format, self.quality)
+        output_format(self.output_format)
         FailureBudget.parse(self.max_failures)
         between("n", self.n, 1, MAX_IMAGES)
         between("seed", self.seed, 0, MAX_SEED)

@@ -1,7 +1,7 @@
 """The record of a shard: one row an image, failures included. Its existence means that the shard is done.
 
-`manifest/00042.parquet` is written last, in one atomic step. Beside the images lies `metadata.parquet`, made
-from the same entries, which is what Hugging Face's `imagefolder` reads: successes only, one schema everywhere.
+`manifest/00042.parquet` is written last, in one atomic step. How the pictures themselves are stored is the output
+format's to say (`formats/`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,6 @@ from .errors import StoreError
 from .storage import Store
 
 MANIFEST = "manifest"
-IMAGES = "images"
 SUCCESS, FAILED = "success", "failed"
 MAX_FAILED_PROMPT = 1000  # characters kept of a prompt that was refused
 MAX_MESSAGE = 2000
@@ -30,7 +29,8 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("image_index", pa.int32()),
         ("shard", pa.int32()),
-        ("file_name", pa.string()),
+        ("file_name", pa.string()),  # the object that holds the picture, relative to the output
+        ("member", pa.string()),  # the picture's name inside it, where that is an archive
         ("prompt", pa.string()),
         ("negative_prompt", pa.string()),
         ("seed", pa.int64()),
@@ -64,19 +64,6 @@ Entry = dict[str, Any]
 
 def manifest_key(shard: int) -> str:
     return f"{MANIFEST}/{shard:05d}.parquet"
-
-
-def image_folder(shard: int) -> str:
-    return f"{IMAGES}/{shard:05d}"
-
-
-def metadata_key(shard: int) -> str:
-    return f"{image_folder(shard)}/metadata.parquet"
-
-
-def image_key(shard: int, row: int, image_index: int, extension: str) -> str:
-    """Only numbers: no user text is ever part of a path."""
-    return f"{image_folder(shard)}/{row:09d}-{image_index}.{extension}"
 
 
 def shard_of(key: str) -> int | None:
@@ -115,9 +102,15 @@ class ManifestSchema:
 
     @property
     def metadata(self) -> pa.Schema:
-        """Of `metadata.parquet`: own columns only where they hold plain values."""
+        """Of what a dataset's reader gets: own columns only where they hold plain values."""
         kept = [pa.field("file_name", pa.string()), pa.field("text", pa.string()), *map(SCHEMA.field, METADATA)]
         return pa.schema([*kept, *(field for field in list(self.full)[len(SCHEMA) :] if plain(field.type))])
+
+    @classmethod
+    def stored(cls, schema: pa.Schema) -> ManifestSchema:
+        """Of a manifest that was read back."""
+        own = list(schema)[len(SCHEMA) :]
+        return cls(pa.schema(own), tuple(field.name for field in own))
 
     def passed_values(self, cells: Mapping[str, Any]) -> Entry:
         return {name: cells.get(field.name) for name, field in zip(self.names, self.passed, strict=True)}
@@ -141,28 +134,25 @@ def to_bytes(entries: Sequence[Entry], schema: pa.Schema) -> bytes:
     return sink.getvalue()
 
 
-def write_shard(store: Store, shard: int, entries: Sequence[Entry], schema: ManifestSchema) -> None:
-    """Commit: the images are made durable first; the manifest is the last object to appear."""
+class Finish(Protocol):
+    """Makes a shard's pictures durable; a `ShardWriter` of the output format."""
+
+    def finish(self, entries: Sequence[Entry]) -> None: ...
+
+
+def write_shard(
+    store: Store, writer: Finish, shard: int, entries: Sequence[Entry], schema: ManifestSchema
+) -> list[Entry]:
+    """Commit: the pictures are made durable first; the manifest is the last object to appear.
+
+    Returns:
+        the entries in the order in which they are stored.
+    """
     ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
-    metadata = metadata_bytes(ordered, schema)
-    if metadata is None:
-        store.delete(metadata_key(shard))
-    else:
-        store.put(metadata_key(shard), metadata, durable=False)
-    store.flush(image_folder(shard))
+    writer.finish(ordered)
     store.put(manifest_key(shard), to_bytes(ordered, schema.full))
     store.flush(MANIFEST)
-
-
-def metadata_bytes(entries: Sequence[Entry], schema: ManifestSchema) -> bytes | None:
-    """The content of `metadata.parquet`; None where the shard has no image, and so needs no such file."""
-    names = schema.metadata.names[2:]
-    good = [
-        {"file_name": entry["file_name"].rpartition("/")[2], "text": entry["prompt"], **{k: entry[k] for k in names}}
-        for entry in entries
-        if entry["status"] == SUCCESS
-    ]
-    return to_bytes(good, schema.metadata) if good else None
+    return ordered
 
 
 def read_manifest(store: Store, shard: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -79,6 +79,7 @@ class Plan:
     files: in the order of their rows.
     columns: name -> Arrow type of every column that is read.
     parts: part -> column, as `ColumnMap.parts`.
+    output_format: how pictures are stored; it changes no picture.
     """
 
     prompts: str
@@ -89,6 +90,7 @@ class Plan:
     columns: Mapping[str, str]
     parts: Mapping[str, str]
     settings: Settings
+    output_format: str
     segments: tuple[Segment, ...]
 
     @property
@@ -123,6 +125,7 @@ def parse_plan(data: bytes, output: str) -> Plan:
         if fields.pop("version") != VERSION:
             raise ValueError("it was written by another version of this program")
         fields.pop("config_fingerprint")
+        fields.setdefault("output_format", "imagefolder")  # of plans from before there were others
         fields["files"] = tuple(PlannedFile(**file) for file in fields["files"])
         fields["segments"] = tuple(Segment(**segment) for segment in fields["segments"])
         fields["settings"] = Settings(**fields["settings"])

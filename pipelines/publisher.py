@@ -15,7 +15,8 @@ from imagen_model.generation import ErrorCode, Failure, Result, Success
 
 from .encoding import EncodeFailed, Encoder
 from .errors import StoreDenied, StoreFull, StoreUnavailable
-from .manifest import SUCCESS, Entry, image_key
+from .formats import ShardWriter
+from .manifest import SUCCESS, Entry
 from .storage import Store
 from .work import Item, Recipe, failed_entry, item_entry
 
@@ -35,23 +36,25 @@ class Publisher:
         self.threads = ThreadPoolExecutor(store.threads, thread_name_prefix="publish")
         self.room = threading.BoundedSemaphore(store.threads * (1 + WAITING))
 
-    def submit(self, shard: int, items: Sequence[Item], results: Sequence[Result]) -> list[Future[list[Entry]]]:
+    def submit(
+        self, shard: int, writer: ShardWriter, items: Sequence[Item], results: Sequence[Result]
+    ) -> list[Future[list[Entry]]]:
         """Take over one micro-batch's results, in a group for each thread; waits while the queue is full."""
         futures = []
         pairs = list(zip(items, results, strict=True))
         size = -(-len(pairs) // self.store.threads)
         for start in range(0, len(pairs), size):
             self.room.acquire()
-            future = self.threads.submit(self.publish_group, shard, pairs[start : start + size])
+            future = self.threads.submit(self.publish_group, shard, writer, pairs[start : start + size])
             future.add_done_callback(lambda _: self.room.release())
             futures.append(future)
         return futures
 
-    def publish_group(self, shard: int, pairs: Sequence[tuple[Item, Result]]) -> list[Entry]:
-        return [self.publish(shard, item, result) for item, result in pairs]
+    def publish_group(self, shard: int, writer: ShardWriter, pairs: Sequence[tuple[Item, Result]]) -> list[Entry]:
+        return [self.publish(shard, writer, item, result) for item, result in pairs]
 
-    def publish(self, shard: int, item: Item, result: Result) -> Entry:
-        """The image's entry; its file is stored when this returns, and durable after the shard's `flush`.
+    def publish(self, shard: int, writer: ShardWriter, item: Item, result: Result) -> Entry:
+        """The image's entry; the shard's writer has the picture when this returns, durable once it has finished.
 
         Raises:
             StoreFull, StoreDenied: no image could be stored.
@@ -60,7 +63,7 @@ class Publisher:
         if isinstance(result, Failure):
             return failed_entry(entry, result.code, result.message)
         try:
-            return entry | self.store_image(shard, item, result)
+            return entry | self.store_image(writer, item, result)
         except EncodeFailed as error:
             return failed_entry(entry, ErrorCode.ENCODE_FAILED, str(error))
         except MemoryError as error:
@@ -71,13 +74,10 @@ class Publisher:
         except StoreUnavailable as error:
             return failed_entry(entry, ErrorCode.UPLOAD_FAILED, str(error))
 
-    def store_image(self, shard: int, item: Item, result: Success) -> Entry:
+    def store_image(self, writer: ShardWriter, item: Item, result: Success) -> Entry:
         data = self.encoder.encode(result.image)
-        key = image_key(shard, item.row, item.image_index, self.encoder.extension)
-        self.store.put(key, data, durable=False)
-        return {
+        return writer.add(item.row, item.image_index, self.encoder.extension, data) | {
             "status": SUCCESS,
-            "file_name": key,
             "width": result.image.width,
             "height": result.image.height,
             "format": self.encoder.image_format,

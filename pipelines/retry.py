@@ -16,6 +16,7 @@ from imagen_model.generation import ErrorCode
 
 from .agreement import file_differences, settings_differences
 from .batch import summarise, unheard
+from .card import write_card
 from .census import count_shard, count_shards
 from .errors import PlanMismatch
 from .job import FailureBudget, Pool
@@ -75,9 +76,13 @@ def retry_failed(
             workers = run_pending(
                 ground, pending, pool or Pool(), tally, startup, follow, FailureBudget(), log_file, wanted
             )
-        summary = summarise(ground, tally, startup, count_shards(store, finished_shards(store)), workers)
+        finished = sorted(finished_shards(store))
+        whole = count_shards(store, finished)
+        complete = len(finished) >= plan.shards
+        if complete:
+            write_card(store, plan, whole, finished, ground.recipe().schema)
         store.sweep()
-        return replace(summary, rows=plan.rows, complete=len(finished_shards(store)) >= plan.shards)
+        return replace(summarise(ground, tally, startup, whole, workers), rows=plan.rows, complete=complete)
 
 
 def check_same(plan: Plan, table: PromptTable, source: Source, output: str) -> None:

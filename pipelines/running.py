@@ -25,7 +25,7 @@ from .prompt_table import PromptTable
 from .rows import Defaults
 from .shard_reader import Shard
 from .stage import Record, Source, StageConfig
-from .storage import LocalStore, Store
+from .storage import TEMPORARY, LocalStore, Store
 from .work import Recipe
 
 Follow = Callable[[Progress], None]
@@ -47,7 +47,9 @@ class Ground:
         names = tuple(dict.fromkeys((settings.model, self.plan.called)))
         defaults = Defaults(names, settings.seed, settings.images_per_prompt, settings.parameters)
         schema = ManifestSchema.of(self.table.schema, columns)
-        return Recipe(settings, columns, defaults, self.source.rules, schema, settings.fingerprint())
+        return Recipe(
+            settings, columns, defaults, self.source.rules, schema, settings.fingerprint(), self.plan.output_format
+        )
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ def run_pending(
 
     since = startup.mark("imports", since)
     store, run_id = ground.store, uuid.uuid4().hex
-    stop_key = f".run/stop-{run_id}"
+    stop_key = f"{TEMPORARY}/stop-{run_id}"
     config = StageConfig(store.url, run_id, ground.recipe(), pool.batch_size, pool.device, stop_key, retry_codes)
     rows = {shard.number: shard.stop - shard.start for shard in pending}
     with ray_running(pool, log_file or default_log(store)):

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -24,8 +25,9 @@ from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules,
 from .attempts import MAX_DEATHS, Attempts
 from .encoding import Encoder
 from .errors import PipelineError
+from .formats import ShardWriter, output_format
 from .generating import generate
-from .manifest import FAILED, Entry, image_folder, metadata_key, read_manifest, write_shard
+from .manifest import FAILED, Entry, read_manifest, write_shard
 from .publisher import Publisher
 from .shard_reader import SHARD
 from .storage import open_store
@@ -107,7 +109,8 @@ class Stage:
         self.model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         try:
             settings = config.recipe.settings
-            self.store = open_store(config.output)
+            self.layout = output_format(config.recipe.output_format)
+            self.store = open_store(config.output, answered=True)
             encoder = Encoder(settings.image_format, settings.quality)
             self.publisher = Publisher(self.store, config.recipe, encoder, self.worker)
             self.generator = self.model_thread.submit(self.load, source).result()
@@ -139,16 +142,19 @@ class Stage:
             items, refused, kept = select_failed(before, items, refused, self.config.retry_codes)
         begun = time.perf_counter()
         groups: list[Future[list[Entry]]] = []
-        attempts = self.model_thread.submit(self.make_images, record, items, groups).result()
-        if attempts is None:
-            record.skipped = True
-            return
-        made = time.perf_counter()
-        published = [entry for group in groups for entry in group.result()]
-        self.commit(record, [*refused, *published], kept, attempts)
+        with closing(self.layout.begin(self.store, record.shard, self.config.recipe.schema)) as writer:
+            attempts = self.model_thread.submit(self.make_images, record, writer, items, groups).result()
+            if attempts is None:
+                record.skipped = True
+                return
+            made = time.perf_counter()
+            published = [entry for group in groups for entry in group.result()]
+            self.commit(record, writer, [*refused, *published], kept, attempts)
         record.seconds |= {"shard": made - begun, "rest": time.perf_counter() - made, "load": self.load_seconds}
 
-    def make_images(self, record: Record, items: Sequence[Item], groups: list[Future[list[Entry]]]) -> Attempts | None:
+    def make_images(
+        self, record: Record, writer: ShardWriter, items: Sequence[Item], groups: list[Future[list[Entry]]]
+    ) -> Attempts | None:
         """Runs in the model's thread. Adds the groups being published; None if the run is being stopped."""
         if self.store.exists(self.config.stop_key):
             return None
@@ -165,7 +171,7 @@ class Stage:
             else:
                 results = generate(self.generator, [item.request for item in batch])
             self.first_image_at = self.first_image_at or time.time()
-            futures = self.publisher.submit(record.shard, batch, results)
+            futures = self.publisher.submit(record.shard, writer, batch, results)
             groups += futures
             if journal.attempt > 1:  # after a death, whatever a row does must happen while it is written down
                 for future in futures:
@@ -177,10 +183,12 @@ class Stage:
         record.begun_at, record.first_image_at = self.begun_at, self.first_image_at
         return attempts
 
-    def commit(self, record: Record, made: list[Entry], kept: list[Entry], attempts: Attempts) -> None:
+    def commit(
+        self, record: Record, writer: ShardWriter, made: list[Entry], kept: list[Entry], attempts: Attempts
+    ) -> None:
         schema = self.config.recipe.schema
         whole = [*kept, *storable_passed(made, schema)]
-        write_shard(self.store, record.shard, whole, schema)
+        write_shard(self.store, writer, record.shard, whole, schema)
         if attempts.interrupted:
             self.remove_strays(record.shard, whole)
         attempts.end()
@@ -193,10 +201,10 @@ class Stage:
 
     def remove_strays(self, shard: int, entries: Sequence[Entry]) -> None:
         """An attempt that was cut short may have stored an image that this one could not make."""
-        known = {entry.get("file_name") for entry in entries} | {metadata_key(shard)}
-        for found in list(self.store.list(image_folder(shard))):
-            if found.key not in known:
-                self.store.delete(found.key)
+        known = self.layout.expected(shard, entries)
+        for key in list(self.layout.objects(self.store, shard)):
+            if key not in known:
+                self.store.delete(key)
 
 
 def micro_batches(items: Sequence[Item], suspects: Collection[int], size: int) -> list[Sequence[Item]]:

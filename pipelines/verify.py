@@ -5,42 +5,32 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
+from .card import CARD
 from .errors import StoreError
+from .formats import OutputFormat, output_format
+from .formats.layout import Picture, successes
 from .lease import Lease
-from .manifest import (
-    IMAGES,
-    SCHEMA,
-    SUCCESS,
-    Entry,
-    ManifestSchema,
-    finished_shards,
-    image_folder,
-    manifest_key,
-    metadata_bytes,
-    metadata_key,
-    read_manifest,
-    shard_of,
-)
+from .manifest import Entry, ManifestSchema, finished_shards, manifest_key, read_manifest, shard_of
 from .plan import Plan, load_plan
 from .storage import Store, open_store
 
 MAX_LISTED = 100
+DECODED_AT_ONCE = 16  # pictures held in memory
 OWN = ".run/"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong with one object or row. `kind` is one of: missing_shard, bad_manifest, missing_row,
-    unplanned_row, missing_image, wrong_size, wrong_hash, undecodable, wrong_metadata, orphan.
+    unplanned_row, missing_image, wrong_size, wrong_hash, undecodable, bad_archive, wrong_metadata, orphan.
     """
 
     kind: str
@@ -77,7 +67,7 @@ def verify(output: str, clean: bool = False) -> Verification:
     """Read everything back.
 
     Args:
-        clean: also remove what does not belong there, and write damaged `metadata.parquet` files anew.
+        clean: also remove what does not belong there, and write damaged metadata anew.
 
     Raises:
         NoPlan: the folder holds no run.
@@ -85,25 +75,33 @@ def verify(output: str, clean: bool = False) -> Verification:
     """
     store = open_store(output)
     plan = load_plan(store)
+    layout = output_format(plan.output_format)
     report = Verification()
     with Lease(store) if clean else nullcontext():
         if clean:
             store.sweep()
         planned = list(plan.bounds())
         finished = finished_shards(store)
-        with ThreadPoolExecutor(max(4, store.threads)) as threads:
+        with ThreadPoolExecutor() as threads:
             for number, start, stop in planned:
                 if number in finished:
-                    check_shard(store, threads, number, start, stop, report, clean)
+                    check_shard(store, layout, threads, number, start, stop, report, clean)
                 else:
                     detail = f"rows {start} to {stop - 1} are not done; run the job again"
                     report.add(Problem("missing_shard", manifest_key(number), detail))
-        check_orphans(store, plan, finished, report, clean)
+        check_orphans(store, layout, plan, finished, report, clean)
     return report
 
 
 def check_shard(
-    store: Store, threads: ThreadPoolExecutor, number: int, start: int, stop: int, report: Verification, clean: bool
+    store: Store,
+    layout: OutputFormat,
+    threads: ThreadPoolExecutor,
+    number: int,
+    start: int,
+    stop: int,
+    report: Verification,
+    clean: bool,
 ) -> None:
     try:
         table = read_manifest(store, number)
@@ -111,22 +109,29 @@ def check_shard(
         report.add(Problem("bad_manifest", manifest_key(number), str(error)))
         return
     entries: list[Entry] = table.to_pylist()
+    schema = ManifestSchema.stored(table.schema)
     report.rows += stop - start
     for problem in row_problems(entries, manifest_key(number), start, stop):
         report.add(problem)
-    good = [entry for entry in entries if entry["status"] == SUCCESS]
-    for entry, trouble in zip(good, threads.map(lambda entry: image_problem(store, entry), good), strict=True):
-        report.images += 1
-        report.bytes += entry["bytes"]
-        if trouble is not None:
-            report.add(trouble)
-    own = list(table.schema)[len(SCHEMA) :]
-    schema = ManifestSchema(pa.schema(own), tuple(field.name for field in own))
-    check_metadata(store, number, metadata_bytes(entries, schema), report, clean)
-    known = {entry["file_name"] for entry in good} | {metadata_key(number)}
-    for found in list(store.list(image_folder(number))):
-        if found.key not in known:
-            orphan(store, found.key, "no row of the manifest names it", report, clean)
+    good = successes(entries)
+    report.images += len(good)
+    report.bytes += sum(entry["bytes"] for entry in good)
+    try:
+        found = list(picture_problems(layout.pictures(store, number, good), threads))
+    except StoreError as error:
+        found = [Problem("bad_archive", manifest_key(number), f"{error}; delete this manifest and run the job again")]
+    for problem in found:
+        report.add(problem)
+    expected = layout.expected(number, entries)
+    for key in list(layout.objects(store, number)):
+        if key not in expected:
+            orphan(store, key, "no row of the manifest names it", report, clean)
+    trouble = None if found else layout.damage(store, number, entries, schema)
+    if trouble is not None:
+        report.add(Problem("wrong_metadata", next(iter(sorted(expected)), manifest_key(number)), trouble))
+        if clean:
+            layout.mend(store, number, entries, schema)
+            report.removed += 1
 
 
 def row_problems(entries: list[Entry], key: str, start: int, stop: int) -> Iterator[Problem]:
@@ -143,11 +148,16 @@ def row_problems(entries: list[Entry], key: str, start: int, stop: int) -> Itera
             yield Problem("unplanned_row", key, detail)
 
 
-def image_problem(store: Store, entry: Entry) -> Problem | None:
-    key = entry["file_name"]
-    try:
-        data = store.read(key)
-    except FileNotFoundError:
+def picture_problems(pictures: Iterable[Picture], threads: ThreadPoolExecutor) -> Iterator[Problem]:
+    waiting = iter(pictures)
+    while few := list(islice(waiting, DECODED_AT_ONCE)):
+        yield from (found for found in threads.map(picture_problem, few) if found is not None)
+
+
+def picture_problem(picture: Picture) -> Problem | None:
+    entry, data = picture
+    key = "/".join(filter(None, (entry["file_name"], entry["member"])))
+    if data is None:
         return Problem("missing_image", key, f"row {entry['row']} says it is there")
     if len(data) != entry["bytes"]:
         return Problem("wrong_size", key, f"{len(data)} bytes, the manifest says {entry['bytes']}")
@@ -164,48 +174,18 @@ def image_problem(store: Store, entry: Entry) -> Problem | None:
     return None
 
 
-def check_metadata(store: Store, number: int, expected: bytes | None, report: Verification, clean: bool) -> None:
-    """`metadata.parquet` says what the manifest says; a run that was cut short in between is mended here."""
-    key = metadata_key(number)
-    try:
-        found = store.read(key)
-    except FileNotFoundError:
-        found = None
-    if found == expected or (found and expected and same_rows(found, expected)):
-        return
-    report.add(Problem("wrong_metadata", key, "it does not list the images of the manifest"))
-    if clean and expected is not None:
-        store.put(key, expected)
-        report.removed += 1
-    elif clean:
-        store.delete(key)
-        report.removed += 1
-
-
-def same_rows(found: bytes, expected: bytes) -> bool:
-    """Whether two files hold one table, written perhaps by different versions of the library."""
-    try:
-        return bool(pq.read_table(io.BytesIO(found)).equals(pq.read_table(io.BytesIO(expected))))
-    except OSError:
-        return False
-
-
-def check_orphans(store: Store, plan: Plan, finished: set[int], report: Verification, clean: bool) -> None:
-    """Everything outside the folders that `check_shard` looked through."""
+def check_orphans(
+    store: Store, layout: OutputFormat, plan: Plan, finished: set[int], report: Verification, clean: bool
+) -> None:
+    """Everything that `check_shard` did not look at."""
     planned = {number for number, _, _ in plan.bounds()}
     looked_through = planned & finished
     for found in list(store.list("")):
-        shard, folder = shard_of(found.key), folder_shard(found.key)
-        if found.key.startswith(OWN) or shard in looked_through or folder in looked_through:
+        shard, folder = shard_of(found.key), layout.shard_of(found.key)
+        if found.key.startswith(OWN) or found.key in CARD or shard in looked_through or folder in looked_through:
             continue
         detail = "its shard is not done; run the job again" if folder in planned else "it is no part of the plan"
         orphan(store, found.key, detail, report, clean)
-
-
-def folder_shard(key: str) -> int | None:
-    """The shard in whose image folder the object lies directly."""
-    parts = key.split("/")
-    return int(parts[1]) if parts[0] == IMAGES and len(parts) == 3 and parts[1].isdecimal() else None
 
 
 def orphan(store: Store, key: str, detail: str, report: Verification, clean: bool) -> None:

@@ -39,6 +39,7 @@ class Recipe:
         defaults: for rows that leave something out.
         rules: what the model takes.
         schema: of the manifest.
+        output_format: a name of `formats.OUTPUT_FORMATS`.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Recipe:
     rules: RequestRules
     schema: ManifestSchema
     fingerprint: str
+    output_format: str
 
 
 def items_of(table: pa.Table, shard: int, recipe: Recipe, worker: str) -> tuple[list[Item], list[Entry]]:

@@ -15,6 +15,7 @@ import pytest
 from generators import TestSource
 
 from pipelines.batch import run_batch
+from pipelines.card import CARD
 from pipelines.job import BatchJob, Pool
 from pipelines.manifest import finished_shards
 from pipelines.progress import Summary
@@ -56,8 +57,9 @@ def entries(output: Path | str) -> list[dict[str, Any]]:
 
 
 def own_files(output: Path | str) -> set[str]:
-    """Every object but the bookkeeping under `.run`."""
-    return {found.key for found in open_store(str(output)).list("") if not found.key.startswith(".run/")}
+    """Every object but the bookkeeping under `.run` and the dataset's card."""
+    keys = {found.key for found in open_store(str(output)).list("") if not found.key.startswith(".run/")}
+    return keys - CARD
 
 
 @pytest.fixture
