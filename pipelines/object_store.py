@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .storage import StoredObject
+from .storage import TEMPORARY, StoredObject
 from .store_errors import FIRST_PATIENCE, PATIENCE, patiently, remote_meaning
 
 T = TypeVar("T")
@@ -84,7 +84,8 @@ class ObjectStore:
         """A PUT is durable by itself."""
 
     def sweep(self) -> None:
-        """Nothing appears before its PUT is complete."""
+        for found in list(self.list(TEMPORARY)):
+            self.delete(found.key)
 
     def child_url(self, key: str) -> str:
         return f"{self.url}/{key}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidJob, StoreDenied, StoreUnavailable
-from .storage import StoredObject
+from .storage import TEMPORARY, StoredObject
 from .store_errors import FIRST_PATIENCE, PATIENCE, patiently, translated
 
 PART = 16 * 2**20  # bytes of a part
@@ -91,13 +91,13 @@ class S3Store:
         Raises:
             InvalidJob: the URL names no bucket, or holds credentials.
         """
-        self.url = url.rstrip("/")
-        self.bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
+        self.bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if not self.bucket or "@" in self.bucket:
             raise InvalidJob(
                 f"an S3 URL is like s3://bucket/folder, got {'one with credentials' if self.bucket else repr(url)}; "
                 "credentials come from the environment"
             )
+        self.url = url.rstrip("/")
         self.base = f"{prefix}/" if prefix else ""
         self.answered = answered
         self.client = s3_client(self.url)
@@ -253,10 +253,12 @@ class S3Store:
 
     def sweep(self) -> None:
         """Abort uploads that were cut short. One that another run still works on is begun anew by it."""
+        for found in list(self.list(TEMPORARY)):
+            self.delete(found.key)
         try:
             for page in self.pages("list_multipart_uploads", Prefix=self.base):
-                for found in page.get("Uploads", ()):
-                    self.abort(found["Key"], found["UploadId"])
+                for upload in page.get("Uploads", ()):
+                    self.abort(upload["Key"], upload["UploadId"])
         except StoreDenied:
             return  # a right of its own, and without it the bucket's lifecycle rules do this
 

@@ -123,7 +123,7 @@ def check_writable(store: Store) -> None:
     Raises:
         StoreError: the output cannot be written; the message says why.
     """
-    key = f".run/probe-{uuid.uuid4().hex}"
+    key = f"{TEMPORARY}/probe-{uuid.uuid4().hex}"
     store.put(key, b"probe")
     if store.read(key) != b"probe":
         raise StoreUnavailable(f"{store.url} does not give back what was written; check the storage")

@@ -6,3 +6,5 @@ import os
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+pytest_plugins = ["tests.gateway"]
