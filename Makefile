@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint s3-server lock clean
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; give another with make PYTHON=python3.12")'
@@ -22,8 +22,13 @@ demo: $(STAMP)
 	@echo "Manifest:  demo-output/manifest/*.parquet"
 	@echo "Next:      $(BIN)/imagegen generate YOUR_PROMPTS.parquet YOUR_OUTPUT"
 
-test: $(STAMP) lint
+test: $(STAMP) lint s3-server
 	$(BIN)/python -m pytest
+
+# A real S3 server for tests/s3 and tests/faults, where Debian's packages can be had. Without it they are skipped.
+s3-server:
+	@command -v radosgw >/dev/null && command -v ceph-osd >/dev/null || infra/s3/gateway.sh install || \
+		echo "make: the S3 tests will be skipped, or fail where IMAGEGEN_REQUIRE_S3=1"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

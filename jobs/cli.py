@@ -175,7 +175,8 @@ def bench(
     images: Annotated[int, typer.Option(help="Images of a measurement of the model.", min=32)] = 256,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are reported.", min=1)] = 3,
     part: Annotated[
-        list[str] | None, typer.Option(help="pipeline, encoder, memory or decoder; repeatable; default all.")
+        list[str] | None,
+        typer.Option(help="pipeline, encoder, memory or decoder (default: these), scale, object-store; repeatable."),
     ] = None,
 ) -> None:
     """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""

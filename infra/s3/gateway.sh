@@ -144,6 +144,13 @@ rgw() {
     wait_for "the gateway" 30 answers
 }
 
+install_packages() {
+    [ "$(id -u)" = 0 ] || fail "installing $PACKAGES takes root"
+    command -v apt-get >/dev/null || fail "there is no apt here to install $PACKAGES"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $PACKAGES >/dev/null
+}
+
 end_processes() {
     for name in rgw mgr osd mon; do
         if alive $name; then kill -9 "$(cat "$folder/$name.pid")"; fi # nothing to save: it was all in memory
@@ -180,6 +187,6 @@ case $command in
     rgw) rgw ;;
     status) status ;;
     env) [ -f "$folder/port" ] || fail "no gateway in $folder; start one first"; print_env ;;
-    install) DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $PACKAGES ;;
+    install) install_packages ;;
     *) fail "give one of: start, stop, status, env, rgw, install" ;;
 esac
