@@ -42,7 +42,7 @@ def test_bytes_depend_on_the_row_alone(tmp_path: Path) -> None:
     runs = {
         "plain": [str(table), "--workers", "1", "--batch-size", "16"],
         "small batches, two workers": [str(table), "--workers", "2", "--batch-size", "3", "--shard-rows", "6"],
-        "shuffled": [str(shuffled), "--workers", "2", "--batch-size", "1", "--shard-rows", "9"],
+        "shuffled, four workers": [str(shuffled), "--workers", "4", "--batch-size", "8", "--shard-rows", "6"],
     }
     found = {}
     for name, (prompts, *options) in runs.items():
@@ -52,7 +52,7 @@ def test_bytes_depend_on_the_row_alone(tmp_path: Path) -> None:
         found[name] = hashes_by_id(out)
     part = tmp_path / "limit, then the rest"
     for options in (["--limit", "10"], []):
-        run = imagegen("generate", str(table), str(part), "--workers", "1", *options)
+        run = imagegen("generate", str(table), str(part), "--workers", "1", "--batch-size", "1", *options)
         assert run.returncode == 0, run.stderr
     found["limit, then the rest"] = hashes_by_id(part)
     assert all(hashes == found["plain"] for hashes in found.values())
