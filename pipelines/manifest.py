@@ -7,12 +7,15 @@ format's to say (`formats/`).
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .columns import ColumnMap
@@ -20,6 +23,7 @@ from .errors import StoreError
 from .storage import Store
 
 MANIFEST = "manifest"
+COUNTS = b"imagegen.counts"  # key in a manifest's footer
 SUCCESS, FAILED = "success", "failed"
 MAX_FAILED_PROMPT = 1000  # characters kept of a prompt that was refused
 MAX_MESSAGE = 2000
@@ -150,9 +154,35 @@ def write_shard(
     """
     ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
     writer.finish(ordered)
-    store.put(manifest_key(shard), to_bytes(ordered, schema.full))
+    store.put(manifest_key(shard), manifest_bytes(pa.Table.from_pylist(ordered, schema=schema.full)))
     store.flush(MANIFEST)
     return ordered
+
+
+def manifest_bytes(table: pa.Table) -> bytes:
+    """The manifest of these rows. Its footer says what they count, so that nobody reads rows for it."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({COUNTS.decode(): json.dumps(counts(table), sort_keys=True)})
+    return sink.getvalue()
+
+
+def counts(table: pa.Table) -> dict[str, Any]:
+    """Bytes of the pictures, and failures by code, from the columns `bytes` and `error_code`."""
+    codes = pc.value_counts(table.column("error_code").drop_null()).to_pylist()
+    size = pc.sum(table.column("bytes")).as_py() or 0
+    return {"bytes": size, "codes": {found["values"]: found["counts"] for found in codes}}
+
+
+def read_counts(store: Store, shard: int) -> tuple[int, dict[str, Any]]:
+    """Rows of a manifest, and its `counts`. Raises as `read_manifest`."""
+    with reading(store, shard) as source:
+        footer = pq.read_metadata(source)
+        stated = (footer.metadata or {}).get(COUNTS)
+        if stated is not None:
+            return footer.num_rows, json.loads(stated)
+        return footer.num_rows, counts(pq.read_table(source, columns=["bytes", "error_code"]))  # another program's
 
 
 def read_manifest(store: Store, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -160,9 +190,15 @@ def read_manifest(store: Store, shard: int, columns: Sequence[str] | None = None
     StoreError: it is not a manifest.
     FileNotFoundError: there is none.
     """
+    with reading(store, shard) as source:
+        return pq.read_table(source, columns=None if columns is None else list(columns))
+
+
+@contextmanager
+def reading(store: Store, shard: int) -> Iterator[pa.BufferReader]:
     data = store.read(manifest_key(shard))
     try:
-        return pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+        yield pa.BufferReader(data)
     except pa.ArrowException as error:
         raise StoreError(
             f"{store.child_url(manifest_key(shard))} is damaged ({error}); delete it and run the same job again"

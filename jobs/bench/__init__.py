@@ -10,12 +10,14 @@ from ..exit_codes import ExitCode
 from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
+LONG_PARTS = ("scale", "object-store")  # minutes; only when asked for
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
-    unknown = [part for part in parts if part not in PARTS]
+    known = (*PARTS, *LONG_PARTS)
+    unknown = [part for part in parts if part not in known]
     if unknown:
-        raise InvalidJob(f"no part of the benchmark is called {', '.join(unknown)}; known are: {', '.join(PARTS)}")
+        raise InvalidJob(f"no part of the benchmark is called {', '.join(unknown)}; known are: {', '.join(known)}")
     chosen = parts or PARTS
     found: dict[str, object] = {}
     if "decoder" in chosen:
@@ -38,5 +40,15 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
 
         say("memory: the driver's peak with 10,000 and with 1,000,000 rows")
         found["memory"] = measure_memory()
+    if "scale" in chosen:
+        from .scale import measure_scale
+
+        say("scale: plan, resume and status of runs with up to 10,000,000 rows that are half done")
+        found["scale"] = measure_scale(rounds)
+    if "object-store" in chosen:
+        from .object_store import measure_object_store
+
+        say("object-store: the same job to a bucket and to the local disk, in turn")
+        found["object-store"] = measure_object_store(rounds)
     print_json(found)
     return ExitCode.SUCCESS

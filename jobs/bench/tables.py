@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,7 +17,7 @@ def write_prompts(path: Path, rows: int) -> Path:
     schema = pa.schema([("prompt", pa.string()), ("seed", pa.int64())])
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, rows, ROW_GROUP):
-            numbers = range(start, min(rows, start + ROW_GROUP))
-            prompts = [SUBJECTS[number % len(SUBJECTS)] for number in numbers]
-            writer.write_table(pa.table([prompts, list(numbers)], schema=schema))
+            numbers = np.arange(start, min(rows, start + ROW_GROUP))
+            prompts = pa.array(SUBJECTS).take(pa.array(numbers % len(SUBJECTS)))
+            writer.write_table(pa.table([prompts, pa.array(numbers)], schema=schema))
     return path
