@@ -56,7 +56,7 @@ def write_half_done(case: Case, prompts: Path, output: Path, processes: int) -> 
         prompts.mkdir()
         each = case.rows // case.files
         for number in range(case.files):
-            write_prompts(prompts / f"{number:03d}.parquet", each)
+            write_prompts(prompts / f"{number:03d}.parquet", each, number * each)
     job = BatchJob(str(prompts), str(output), model="flat-colour", shard_rows=case.shard_rows)
     source, store = find_model(job.model), open_store(job.output)
     plan, table = plan_job(job, source, TableFiles(job.prompts), store, store)
