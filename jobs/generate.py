@@ -22,7 +22,7 @@ from .settings import read_settings
 
 
 def generate_command(job_file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> int:
-    job = read_settings(job_file, flags).batch_job()
+    job = read_settings(job_file, flags)
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
         if dry_run:

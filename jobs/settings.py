@@ -2,75 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob, Pool
 
 
-class GenerateSettings(BaseModel):
-    """Every setting of a batch job, named as its flag with underscores.
+def settings_of(*kinds: type) -> dict[str, Any]:
+    """Name -> (type, default) of each field of the dataclasses, as pydantic's `create_model` takes them."""
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        types = get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            found[field.name] = (types[field.name], ... if field.default is dataclasses.MISSING else field.default)
+    return found
 
-    What may be given, `pipelines.job.BatchJob` and `Pool` say and check.
+
+FIELDS = settings_of(BatchJob, Pool)
+del FIELDS["pool"]  # its own fields stand in its place
+# Every setting of a batch job, named as its flag with underscores. Types are checked here; ranges, and what goes
+# together, by `BatchJob` and `Pool` themselves.
+GenerateSettings = create_model("GenerateSettings", __config__=ConfigDict(extra="forbid", strict=True), **FIELDS)
+
+
+def batch_job(settings: BaseModel) -> BatchJob:
+    """Raises:
+    InvalidJob: a value is out of range.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    prompts: str
-    output: str
-    model: str = "imagen-small"
-    input_format: str | None = None
-    prompt_column: str | None = None
-    image_format: str = "png"
-    output_format: str = "imagefolder"
-    quality: int | None = None
-    n: int = 1
-    seed: int = 0
-    size: str | None = None
-    width: int | None = None
-    height: int | None = None
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    temperature: float | None = None
-    negative_prompt: str | None = None
-    shard_rows: int | None = None
-    limit: int | None = None
-    extend: bool = False
-    max_failures: str | int | None = None
-    log_file: str | None = None
-    workers: int | None = None
-    gpus_per_worker: float | None = None
-    cpus_per_worker: float = 1.0
-    batch_size: int | None = None
-    device: str = "auto"
-    ray_address: str | None = None
-
-    def batch_job(self) -> BatchJob:
-        """Raises:
-        InvalidJob: a value is out of range.
-        """
-        pool_fields = set(Pool.__dataclass_fields__)
-        values = self.model_dump()
-        pool = Pool(**{name: values.pop(name) for name in list(values) if name in pool_fields})
-        return BatchJob(**values, pool=pool)
+    values = settings.model_dump()
+    pool = Pool(**{name: values.pop(name) for name in settings_of(Pool)})
+    return BatchJob(**values, pool=pool)
 
 
-def read_settings(job_file: Path | None, flags: dict[str, Any]) -> GenerateSettings:
-    """The file's settings, with the flags that were given (not None) in their place.
+def read_settings(job_file: Path | None, flags: dict[str, Any]) -> BatchJob:
+    """The job that the file's settings ask for, with the flags that were given (not None) in their place.
 
     Raises:
-        InvalidJob: the file cannot be read, or settings are unknown, missing or of the wrong type; all at once.
+        InvalidJob: the file cannot be read, or settings are unknown, missing or wrong; all that is known at once.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     values = {**(read_job_file(job_file) if job_file else {}), **given}
     try:
-        return GenerateSettings(**values)
+        return batch_job(GenerateSettings(**values))
     except ValidationError as problem:
         source = f" (from {job_file} and the flags)" if job_file else ""
         raise InvalidJob(f"the settings{source} cannot be used:\n" + "\n".join(mistakes(problem))) from None
