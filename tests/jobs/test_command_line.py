@@ -105,9 +105,8 @@ def test_a_dry_run_says_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 def test_flags_win_over_the_job_file_and_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text("prompts: a.parquet\noutput: out\nseed: 3\nworkers: 4\n")
-    settings = read_settings(file, {"seed": 5, "workers": None})
-    assert (settings.seed, settings.workers, settings.prompts) == (5, 4, "a.parquet")
-    assert settings.batch_job().pool.workers == 4
+    job = read_settings(file, {"seed": 5, "workers": None})
+    assert (job.seed, job.pool.workers, job.prompts) == (5, 4, "a.parquet")
     file.write_text("prompts: a.parquet\nseeed: 3\nworkers: many\n")
     with pytest.raises(InvalidJob) as caught:
         read_settings(file, {})

@@ -179,6 +179,6 @@ def test_retry_looks_at_the_planned_files_only(table: Table, inline: Run, tmp_pa
 def test_the_flag_and_the_setting(tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text("prompts: p\noutput: o\nextend: true\n")
-    assert read_settings(file, {"extend": None}).batch_job().extend
-    assert read_settings(None, {"prompts": "p", "output": "o", "extend": True}).batch_job().extend
-    assert not read_settings(None, {"prompts": "p", "output": "o", "extend": None}).batch_job().extend
+    assert read_settings(file, {"extend": None}).extend
+    assert read_settings(None, {"prompts": "p", "output": "o", "extend": True}).extend
+    assert not read_settings(None, {"prompts": "p", "output": "o", "extend": None}).extend
