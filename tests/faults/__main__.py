@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ def main() -> int:
     layouts = asked.layouts if layouts_are_known() else ["imagefolder"]
     seeds = range(asked.first, asked.first + asked.seeds)
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end with the gateway and the drivers
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="imagegen-s3-") as folder:
         gateway = Path(folder) / "gateway"

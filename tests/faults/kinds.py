@@ -133,7 +133,7 @@ def disk_full(scene: Scene) -> None:
 
     disk = scene.folder / "disk"
     disk.mkdir()
-    size = scene.random.randint(60, 400)
+    size = scene.random.randint(40, 280 if scene.layout == "imagefolder" else 80)  # KiB; every file takes 4
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)], check=True)
     scene.output, scene.store = str(disk / "out"), LocalStore(str(disk / "out"))
     status = scene.end(scene.start())

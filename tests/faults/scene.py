@@ -30,8 +30,8 @@ from .proxy import FaultProxy
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "imagegen-faults"
-ROWS = 96
-SLEEP = 0.05  # seconds a picture
+ROWS = 72
+SLEEP = 0.04  # seconds a picture
 PATIENCE = 300.0  # seconds after which a driver that shows no end counts as stuck
 TRIES = 6  # of a rerun until it is done
 
