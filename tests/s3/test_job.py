@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from botocore.session import get_session
 from pyarrow import fs
 
 from pipelines import lease
@@ -103,7 +103,7 @@ def others_read_it(out: str, tmp_path: Path) -> None:
     assert duckdb.sql("select count(*), count(error_code) from manifest").fetchall() == [(41, 1)]
 
     bucket, _, prefix = out.removeprefix("s3://").partition("/")
-    client = get_session().create_client("s3")
+    client = boto3.client("s3")
     listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/", Delimiter="/")
     assert {entry["Prefix"] for entry in listed["CommonPrefixes"]} >= {"run/images/", "run/manifest/", "run/.run/"}
     for entry in client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/manifest/")["Contents"]:
