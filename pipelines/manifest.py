@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -76,7 +77,7 @@ def shard_of(key: str) -> int | None:
     return int(name) if name.isdecimal() and key == manifest_key(int(name)) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what follows from the schema is made once, for it is asked for in every row
 class ManifestSchema:
     """Args:
     passed: the table's own columns as read.
@@ -99,16 +100,26 @@ class ManifestSchema:
             names.append(name)
         return cls(pa.schema([schema.field(column) for column in columns.others]), tuple(names))
 
-    @property
+    @cached_property
     def full(self) -> pa.Schema:
         own = [pa.field(name, solid(field.type)) for name, field in zip(self.names, self.passed, strict=True)]
         return pa.schema([*SCHEMA, *own])
 
-    @property
+    @cached_property
     def metadata(self) -> pa.Schema:
         """Of what a dataset's reader gets: own columns only where they hold plain values."""
         kept = [pa.field("file_name", pa.string()), pa.field("text", pa.string()), *map(SCHEMA.field, METADATA)]
         return pa.schema([*kept, *(field for field in list(self.full)[len(SCHEMA) :] if plain(field.type))])
+
+    @cached_property
+    def metadata_names(self) -> tuple[str, ...]:
+        """Of the columns of `metadata` that are manifest columns by the same name."""
+        return tuple(self.metadata.names[2:])
+
+    @cached_property
+    def metadata_texts(self) -> frozenset[str]:
+        """Names of the text columns of `metadata`."""
+        return frozenset(field.name for field in self.metadata if pa.types.is_string(field.type))
 
     @classmethod
     def stored(cls, schema: pa.Schema) -> ManifestSchema:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-import pyarrow as pa
-
 from ..manifest import SUCCESS, Entry, ManifestSchema
 from ..storage import Store
 
@@ -87,8 +85,7 @@ def picture_name(row: int, image_index: int, extension: str) -> str:
 
 def dataset_row(entry: Entry, schema: ManifestSchema) -> Entry:
     """What a dataset's reader gets beside the picture: `text`, and the columns of `ManifestSchema.metadata`."""
-    names = schema.metadata.names[2:]
-    return {"text": entry["prompt"], **{name: entry[name] for name in names}}
+    return {"text": entry["prompt"], **{name: entry[name] for name in schema.metadata_names}}
 
 
 def json_row(entry: Entry, schema: ManifestSchema) -> Entry:
@@ -97,7 +94,7 @@ def json_row(entry: Entry, schema: ManifestSchema) -> Entry:
     Absent text is "", an absent number is left out: a null would be taken for the column's type by readers that
     guess it from the first rows.
     """
-    texts = {field.name for field in schema.metadata if pa.types.is_string(field.type)}
+    texts = schema.metadata_texts
     row = {name: "" if cell is None and name in texts else cell for name, cell in dataset_row(entry, schema).items()}
     return {name: cell for name, cell in row.items() if not absent(cell)}
 
