@@ -47,7 +47,7 @@ class Journal:
 
 
 class Attempts:
-    """The journal of one shard in the store.
+    """The journal of one shard in the store. It is read here, while the model may still be busy with another shard.
 
     Attributes:
         interrupted: whether an earlier attempt, in this run or another, was cut short.
@@ -57,14 +57,13 @@ class Attempts:
         self.store = store
         self.key = f"{ATTEMPTS}/{shard:05d}.json"
         self.journal = Journal(run_id)
-        self.interrupted = False
-
-    def begin(self) -> Journal:
-        """Count this attempt, and learn from the one before it."""
         before = self.load()
         self.interrupted = before is not None
-        if before is not None and before.run_id == self.journal.run_id:
+        if before is not None and before.run_id == run_id:
             self.journal = after_death(before)
+
+    def begin(self) -> Journal:
+        """Count this attempt, which has learnt from the one before it."""
         self.save()
         return self.journal
 

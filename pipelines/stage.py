@@ -143,8 +143,8 @@ class Stage:
         begun = time.perf_counter()
         groups: list[Future[list[Entry]]] = []
         with closing(self.layout.begin(self.store, record.shard, self.config.recipe.schema)) as writer:
-            attempts = self.model_thread.submit(self.make_images, record, writer, items, groups).result()
-            if attempts is None:
+            attempts = Attempts(self.store, record.shard, self.config.run_id)
+            if not self.model_thread.submit(self.make_images, record, writer, attempts, items, groups).result():
                 record.skipped = True
                 return
             made = time.perf_counter()
@@ -153,12 +153,16 @@ class Stage:
         record.seconds |= {"shard": made - begun, "rest": time.perf_counter() - made, "load": self.load_seconds}
 
     def make_images(
-        self, record: Record, writer: ShardWriter, items: Sequence[Item], groups: list[Future[list[Entry]]]
-    ) -> Attempts | None:
-        """Runs in the model's thread. Adds the groups being published; None if the run is being stopped."""
+        self,
+        record: Record,
+        writer: ShardWriter,
+        attempts: Attempts,
+        items: Sequence[Item],
+        groups: list[Future[list[Entry]]],
+    ) -> bool:
+        """Runs in the model's thread. Adds the groups being published; False if the run is being stopped."""
         if self.store.exists(self.config.stop_key):
-            return None
-        attempts = Attempts(self.store, record.shard, self.config.run_id)
+            return False
         journal = attempts.begin()
         begun = time.perf_counter()
         for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator.batch_size):
@@ -181,7 +185,7 @@ class Stage:
                 raise self.publisher.broken
         record.seconds["generate"] = time.perf_counter() - begun
         record.begun_at, record.first_image_at = self.begun_at, self.first_image_at
-        return attempts
+        return True
 
     def commit(
         self, record: Record, writer: ShardWriter, made: list[Entry], kept: list[Entry], attempts: Attempts
