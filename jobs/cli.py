@@ -44,6 +44,7 @@ def generate(
     model: Annotated[
         str | None, typer.Option(help="Bundled model, folder, hub id or URL of a folder; default imagen-small.")
     ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Address of an `imagegen serve` to make the pictures.")] = None,
     n: Annotated[int | None, typer.Option(help="Images a prompt, 1 to 100.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the rows that bring none.")] = None,
     size: Annotated[str | None, typer.Option(help="Size in pixels, such as 128x128.")] = None,
@@ -176,7 +177,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are reported.", min=1)] = 3,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="pipeline, encoder, memory or decoder (default: these), scale, object-store; repeatable."),
+        typer.Option(help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset."),
     ] = None,
 ) -> None:
     """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""

@@ -12,7 +12,7 @@ from .agreement import agree, check_output, stored_or_none
 from .card import write_card
 from .census import Census, count_shards
 from .encoding import Encoder
-from .job import DEFAULT_BATCH, BatchJob, FailureBudget
+from .job import DEFAULT_BATCH, BatchJob, FailureBudget, Pool
 from .lease import Lease
 from .manifest import finished_shards
 from .plan import PLAN, Plan, Settings, choose_shard_rows, cut, locate
@@ -24,6 +24,8 @@ from .stage import Source
 from .storage import LocalStore, Store, check_writable, open_store
 from .table_files import TableFiles
 from .weights import find_source
+
+ENDPOINT_WORKERS = 2  # each has a batch of requests under way
 
 
 def unheard(_: Progress) -> None:
@@ -43,7 +45,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         KeyboardInterrupt: likewise.
     """
     startup = Startup(time.time(), {})
-    source = source or find_source(job.model)
+    source = source or source_of(job)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
     store = open_store(job.output)
@@ -66,7 +68,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         if pending:
             follow(tally.progress())
             budget = FailureBudget.parse(job.max_failures)
-            workers = run_pending(ground, pending, job.pool, tally, startup, follow, budget, job.log_file)
+            workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
         skipped = sorted(number for number, _, _ in bounds if number not in missing)
         made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
         whole = count_shards(store, skipped) + made
@@ -75,6 +77,21 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
             write_card(store, plan, whole, range(plan.shards), ground.recipe().schema)
         store.sweep()
         return summary
+
+
+def source_of(job: BatchJob) -> Source:
+    if job.endpoint is None:
+        return find_source(job.model)
+    from .endpoint import find_endpoint
+
+    return find_endpoint(job.endpoint, job.model)
+
+
+def pool_of(job: BatchJob) -> Pool:
+    """The job's pool; one that asks a server needs no GPU, and few processes."""
+    if job.endpoint is None:
+        return job.pool
+    return dataclasses.replace(job.pool, gpus_per_worker=0.0, workers=job.pool.workers or ENDPOINT_WORKERS)
 
 
 def start_tally(bounds: list[tuple[int, int, int]], pending: Iterable[Shard], images_a_row: int) -> Tally:
@@ -171,7 +188,7 @@ class Preview:
 
 def preview(job: BatchJob, source: Source | None = None) -> Preview:
     """The job's plan without touching the output. Raises what `run_batch` would before it starts."""
-    source = source or find_source(job.model)
+    source = source or source_of(job)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
     store = open_store(job.output)

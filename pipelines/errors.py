@@ -111,5 +111,9 @@ class TooManyFailures(PipelineError):
     """The failure budget is exceeded; finished shards stay."""
 
 
+class EndpointUnavailable(PipelineError):
+    """The server that makes a job's pictures does not answer, or refuses everything."""
+
+
 class WorkersFailed(PipelineError):
     """A worker could not load the model, or met an error that is no row's."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Generator, Result
 
+from .errors import PipelineError
+
 
 def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Result]:
     """One result for each request, in order. What raises is halved down to the request that raises alone."""
@@ -14,6 +16,8 @@ def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> lis
         if len(results) != len(requests):
             raise RuntimeError(f"the model gave {len(results)} results for {len(requests)} requests")
         return results
+    except PipelineError:
+        raise  # of a model that is a server: no request's fault
     except Exception as error:
         # Halved outside of the handler, so that the traceback's hold on GPU memory is gone by then.
         failure = None if len(requests) > 1 else failure_of(error)

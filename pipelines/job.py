@@ -80,6 +80,7 @@ class BatchJob:
     Args:
         prompts: path or URL of a file, a folder or a glob.
         output: folder or URL of the dataset.
+        endpoint: address of an `imagegen serve` that makes the pictures instead of workers here.
         model: name or URL as `pipelines.weights.find_source` takes it.
         input_format: parquet, csv, tsv, jsonl or text; None to tell by the name.
         prompt_column: None to go by the known names.
@@ -102,6 +103,7 @@ class BatchJob:
     prompts: str
     output: str
     model: str = "imagen-small"
+    endpoint: str | None = None
     input_format: str | None = None
     prompt_column: str | None = None
     image_format: str = "png"
