@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ def decode(
     uniform: Tensor,
     parameters: SamplingParameters,
     guidance: Tensor | None = None,
+    after_line: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Draw every pixel in turn.
 
@@ -25,11 +28,14 @@ def decode(
         text_mask: (rows or 2 * rows, tokens), bool.
         uniform: (rows, positions, 3) in [0, 1), each row from its own seed.
         guidance: (rows, 1) scales w of logits = away + w (toward - away); None for none.
+        after_line: told after each line of the pictures how many positions are drawn, and the levels so far (those
+            that are not drawn yet are 0); it must not change them.
 
     Returns:
         (rows, positions, 3) levels, int64.
     """
     rows, positions, channels = uniform.shape
+    side = decoder.config.image_size
     cache = decoder.start(text, text_mask)
     places = decoder.positions()
     drawn = torch.zeros(rows, positions, channels, dtype=torch.long, device=text.device)
@@ -49,6 +55,8 @@ def decode(
                 state = state + head.drawn[channel](twice)
         embedded = view.embed(pixel)
         cache.embedded[:, position] = embedded if guidance is None else embedded.repeat(2, 1)
+        if after_line is not None and (position + 1) % side == 0:
+            after_line(position + 1, drawn)
     return drawn
 
 

@@ -8,10 +8,10 @@ without paying for torch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -219,4 +219,35 @@ class Generator(Protocol):
         Requests need not be resolved. Memory running out is raised as `MemoryError` or
         `torch.OutOfMemoryError` only when a single request does not fit either.
         """
+        ...
+
+
+@runtime_checkable
+class Grouping(Protocol):
+    """A generator that knows which requests gain from being computed together; servers batch by it."""
+
+    def group_key(self, request: GenerationRequest) -> Hashable:
+        """Equal for requests that can share a batch. `request` is resolved.
+
+        Raises:
+            InvalidRequest: the model does not take it, for a reason that `rules` cannot see (too many tokens).
+        """
+        ...
+
+    def group_size(self, key: Hashable) -> int:
+        """How many requests of this group fill one run of the model; more gain nothing."""
+        ...
+
+
+# Told of a picture while it is drawn: the share that is done (0 to 1), and a call that paints what there is.
+# Called in the thread that generates, so it must be quick and must not raise.
+Watcher = Callable[[float, Callable[[], Image.Image]], None]
+
+
+@runtime_checkable
+class Watchable(Generator, Protocol):
+    """A generator that can show pictures while they are drawn."""
+
+    def generate_watched(self, requests: Sequence[GenerationRequest], watchers: Mapping[int, Watcher]) -> list[Result]:
+        """As `Generator.generate`; `watchers` by the index of their request. They change no picture."""
         ...
