@@ -30,7 +30,7 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     """
     options: dict[str, Any] = {}
     if url.startswith("s3://"):
-        from .s3_store import client_options
+        from .s3_client import client_options
 
         options = {"config_kwargs": client_options(), "use_listings_cache": False}
     try:

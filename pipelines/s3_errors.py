@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError as URLLib3Error
 
 from .errors import NoSuchBucket, StoreDenied, StoreError, StoreFull
 
@@ -53,10 +56,8 @@ def s3_meaning(error: Exception, url: str) -> Exception | None:
         return StoreDenied(f"{url}: the server's certificate is not trusted ({error}); set AWS_CA_BUNDLE")
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.ResponseStreamingError | OSError):
         return None
-    if isinstance(error, boto.IncompleteReadError | boto.ReadTimeoutError):
-        return None
-    if type(error).__name__ == "ResponseParserError":  # a body that was cut
-        return None
+    if isinstance(error, boto.IncompleteReadError | ResponseParserError | HTTPException | URLLib3Error):
+        return None  # a body that was cut
     if isinstance(error, boto.BotoCoreError):
         return StoreDenied(f"{url} cannot be used ({error}); correct the URL or the S3 settings of the environment")
     return error

@@ -17,57 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidJob, StoreDenied, StoreUnavailable
+from .s3_client import THREADS, s3_client
 from .storage import TEMPORARY, StoredObject
 from .store_errors import FIRST_PATIENCE, PATIENCE, patiently, translated
 
 PART = 16 * 2**20  # bytes of a part
 MOST_PARTS = 10_000  # S3's own limit
 PARTS_AT_ONCE = 4
-CONNECT_TIMEOUT, READ_TIMEOUT = 5, 30  # seconds
-THREADS = 16
 UPLOADS = 3  # times an upload is begun anew when a sweep took it away
-
-
-def client_options() -> dict[str, Any]:
-    """botocore's settings, for every client of S3 here."""
-    return {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
-        "max_pool_connections": 2 * THREADS,
-        "retries": {"total_max_attempts": 1},  # `patiently` tries again, and for longer
-        # Checksums in trailers are newer than many servers; each body's length and signature are checked anyway.
-        "request_checksum_calculation": "when_required",
-        "response_checksum_validation": "when_required",
-    }
-
-
-def s3_client(url: str) -> Any:
-    """botocore's client with endpoint, region and credentials from the environment. Asks no server.
-
-    Raises:
-        InvalidJob: the libraries for S3 are missing.
-        StoreDenied: the environment's settings contradict each other.
-    """
-    try:
-        import botocore.config
-        import botocore.exceptions
-        import botocore.handlers
-        import botocore.session
-    except ImportError:
-        raise InvalidJob(f"{url}: the libraries for S3 are missing; install them: pip install 'imagegen[s3]'") from None
-    session = botocore.session.get_session()
-    region = session.get_config_variable("region") or "us-east-1"
-    try:
-        config = botocore.config.Config(**client_options(), tcp_keepalive=True)
-        client = session.create_client("s3", region_name=region, config=config)
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise StoreDenied(
-            f"{url}: the S3 settings of the environment cannot be used ({error}); check AWS_ENDPOINT_URL, "
-            "AWS_PROFILE and AWS_DEFAULT_REGION"
-        ) from error
-    # Asking before each body costs a round trip, which for a small picture is half of the time.
-    client.meta.events.unregister("before-call.s3", botocore.handlers.add_expect_header)
-    return client
 
 
 def spans(size: int, length: int) -> list[tuple[int, int]]:

@@ -116,6 +116,8 @@ class Scene:
             driver.communicate()
             raise Stuck(f"the driver did not end; {self.said()}") from None
         self.log.append(f"driver {driver.returncode}")
+        if driver.returncode > 0:
+            self.log.append(self.said()[-300:])
         return driver.returncode
 
     def until_done(self) -> int:

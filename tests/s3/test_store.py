@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,9 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError
 from botocore.session import get_session
+from urllib3.exceptions import HTTPError
 
 from pipelines import errors, s3_store
+from pipelines.s3_client import s3_client
+from pipelines.s3_errors import s3_meaning
 from pipelines.s3_store import S3Store
 from pipelines.storage import check_writable, open_store
 
@@ -196,3 +201,28 @@ def test_a_profile_is_enough(bucket: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_PROFILE", "team")
     check_writable(open_store(f"{bucket}/run"))
     assert get_session().get_credentials().access_key == key
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+def test_an_answer_that_is_cut_anywhere_is_no_answer(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """http.client alone takes it for an empty listing, or for a shorter object."""
+    body = b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    cut = whole[: int(len(whole) * share)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.recv(65536)
+            connection.sendall(cut)
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        with pytest.raises((BotoCoreError, HTTPError)) as raised:
+            s3_client("s3://bucket").list_objects_v2(Bucket="bucket")
+        assert s3_meaning(raised.value, "s3://bucket") is None, "another try may help"
+        thread.join()
