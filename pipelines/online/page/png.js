@@ -1,0 +1,79 @@
+// What a picture was made from, written into its PNG: `parameters` in A1111's grammar, `imagegen` as JSON, and
+// XMP that says a model made it. No time stamp: two downloads of one picture are the same bytes.
+
+const SIGNATURE = 8;
+const XMP =
+  '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">' +
+  '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" ' +
+  'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>' +
+  "</rdf:RDF></x:xmpmeta>";
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  for (let bit = 0; bit < 8; bit++) byte = byte & 1 ? 0xedb88320 ^ (byte >>> 1) : byte >>> 1;
+  return byte;
+});
+
+function crc32(bytes) {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+function chunk(type, data) {
+  const bytes = new Uint8Array(12 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, data.length);
+  bytes.set(latin1(type), 4);
+  bytes.set(data, 8);
+  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
+  return bytes;
+}
+
+function latin1(text) {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/** tEXt holds Latin-1 only; anything else goes into iTXt, which readers of A1111's files know too. */
+function textChunk(keyword, text) {
+  if (/^[\n\x20-\x7e\xa0-\xff]*$/.test(text)) return chunk("tEXt", latin1(`${keyword}\0${text}`));
+  const utf8 = new TextEncoder().encode(text);
+  return chunk("iTXt", new Uint8Array([...latin1(`${keyword}\0\0\0\0\0`), ...utf8]));
+}
+
+const NAMES = { num_inference_steps: "Steps", guidance_scale: "CFG scale", seed: "Seed", size: "Size", model: "Model" };
+const OWN_NAMES = { temperature: "Temperature", top_k: "Top k", top_p: "Top p" };
+
+/** A1111's grammar: the prompt, a line `Negative prompt: ...` where there is one, and one line of settings. */
+export function parameters(request) {
+  const settings = Object.entries({ ...NAMES, ...OWN_NAMES })
+    .filter(([name]) => request[name] !== undefined)
+    .map(([name, label]) => `${label}: ${quoted(String(request[name]))}`);
+  const lines = [request.prompt];
+  if (request.negative_prompt) lines.push(`Negative prompt: ${request.negative_prompt}`);
+  return [...lines, [...settings, "Version: imagegen"].join(", ")].join("\n");
+}
+
+function quoted(value) {
+  return /[,:\n"]/.test(value) ? JSON.stringify(value) : value;
+}
+
+/** The picture's file with `request` written into it, as a Blob; pixels are not touched. */
+export async function withMetadata(blob, request) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const view = new DataView(bytes.buffer);
+  const keywords = ["parameters", "imagegen", "XML:com.adobe.xmp"];
+  const parts = [bytes.subarray(0, SIGNATURE)];
+  for (let at = SIGNATURE; at < bytes.length; ) {
+    const end = at + 12 + view.getUint32(at);
+    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    const head = String.fromCharCode(...bytes.subarray(at + 8, Math.min(end - 4, at + 40)));
+    const replaced = ["tEXt", "iTXt", "zTXt"].includes(type) && keywords.includes(head.split("\0")[0]);
+    if (!replaced) parts.push(bytes.subarray(at, end));
+    if (type === "IHDR") {
+      parts.push(textChunk("parameters", parameters(request)), textChunk("imagegen", JSON.stringify(request)));
+      parts.push(chunk("iTXt", latin1(`XML:com.adobe.xmp\0\0\0\0\0${XMP}`)));
+    }
+    at = end;
+  }
+  return new Blob(parts, { type: "image/png" });
+}
