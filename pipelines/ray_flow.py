@@ -1,4 +1,4 @@
-"""The Ray Data part: shards in, records out. The only module that imports Ray.
+"""The Ray Data part: shards in, records out. Beside the online server's, the only module that imports Ray.
 
 What is unusual: the read and the stage are given the same resources, so that Ray Data fuses them into one
 operator and each worker reads its own shard. Rows then never travel through the object store, nothing is read

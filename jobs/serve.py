@@ -1,0 +1,62 @@
+"""`imagegen serve`: settings in, a server that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelines.errors import InvalidJob
+from pipelines.weights import find_source
+
+from .exit_codes import ExitCode
+from .report import say
+
+
+def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, log_file: str | None) -> int:
+    try:
+        from pipelines.online.running import check_address, server_running
+        from pipelines.online.settings import ServeSettings
+    except ModuleNotFoundError as error:
+        raise InvalidJob(f"{error.name} is not installed; install imagegen[serve]") from error
+    try:
+        settings = ServeSettings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as problem:
+        lines = [f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()]
+        raise InvalidJob("the settings cannot be used:\n" + "\n".join(lines)) from None
+    port = check_address(settings, host, port, anonymous)
+    source = find_source(settings.model)
+    try:
+        with server_running(settings, source, host, port, log_file) as server, until_told() as told:
+            print(f"imagegen: {source.name} listens on {server.url} (Ctrl-C stops it)", flush=True)
+            told.wait()
+            say("imagegen: stopping; requests in flight are finished (Ctrl-C again drops them)")
+            finished = server.drain(settings.deadline)
+    except KeyboardInterrupt:
+        say("imagegen: interrupted")
+        return ExitCode.INTERRUPTED
+    if not finished:
+        say("imagegen: stopped; some requests were not finished within the deadline")
+    return ExitCode.SUCCESS if finished else ExitCode.ERROR
+
+
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """Set by the first SIGINT or SIGTERM; the second interrupts whatever is done then."""
+    told = threading.Event()
+
+    def tell(number: int, frame: Any) -> None:
+        if told.is_set():
+            raise KeyboardInterrupt
+        told.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,196 @@
+"""The server as two Serve deployments: one ingress, which speaks HTTP, and replicas, which hold the model.
+
+There is one ingress process, because the queue's limit, idempotency and the pictures kept for their URLs are in its
+memory; it computes nothing. Replicas tell it of themselves twice a second, by a call of their own.
+
+No `from __future__ import annotations` here: Serve looks at the type of `build_app`'s argument.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, cast
+
+# Read by Ray at import.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from ..stage import Source
+from ..weights import find_source
+from .app import create_app
+from .errors import ApiError, model_loading, queue_full, replica_died
+from .keys import Keys, read_keys
+from .replica import Event, Job, Load, Painter, Picture, Refusal
+from .service import ServedModel, Service
+from .settings import ServeSettings
+
+INGRESS, MODEL = "Ingress", "Model"
+TELL_EVERY = 0.5  # seconds
+OTHER_REQUESTS = 1024  # at once, beside those that make pictures: health, metrics, files, refusals
+
+
+class Model:
+    """A replica."""
+
+    async def __init__(self, source: Source, settings: ServeSettings) -> None:  # type: ignore[misc]  # Serve awaits it
+        generator = await asyncio.to_thread(source.load, settings.batch_size, settings.device)
+        self.painter = Painter(generator, settings.batch_size, settings.max_queue)
+        self.telling = asyncio.get_running_loop().create_task(self.tell())
+
+    async def paint(self, job: Job) -> list[Picture] | Refusal:
+        return await self.painter.paint(job)
+
+    async def watch(self, job: Job) -> AsyncGenerator[Event]:
+        async for event in self.painter.watch(job):
+            yield event
+
+    async def tell(self) -> None:
+        """For ever; what could not be told is told the next time."""
+        replica = str(ray.get_runtime_context().get_actor_id())
+        app = serve.get_replica_context().app_name
+        ingress: DeploymentHandle | None = None
+        while True:
+            load = self.painter.load(replica)
+            try:
+                ingress = ingress or serve.get_deployment_handle(INGRESS, app)
+                await asyncio.wait_for(ingress.hear.remote(load), 10)
+            except (RayError, RayServeException, TimeoutError):  # the ingress is not there yet, or starts again
+                self.painter.batches[:0] = load.batches[-1000:]
+            await asyncio.sleep(TELL_EVERY)
+
+
+class Replicas:
+    """The model behind its Serve handle: the `Backend` of a real server."""
+
+    def __init__(self, handle: DeploymentHandle, service: Service | None = None) -> None:
+        self.painting = handle.paint
+        self.watching = handle.options(method_name="watch", stream=True)
+        self.service = service
+
+    async def paint(self, job: Job) -> list[Picture] | Refusal:
+        response = self.painting.remote(job)
+        try:
+            return cast("list[Picture] | Refusal", await response)
+        except (RayError, RayServeException) as error:
+            raise self.error_of(error) from error
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+
+    async def watch(self, job: Job) -> AsyncGenerator[Event]:
+        response: Any = self.watching.remote(job)
+        ended = False
+        try:
+            async for event in response:
+                yield event
+            ended = True
+        except (RayError, RayServeException) as error:
+            ended = True
+            raise self.error_of(error) from error
+        finally:
+            if not ended:
+                response.cancel()
+
+    def error_of(self, error: Exception) -> ApiError:
+        if isinstance(error, RayActorError):
+            if self.service is not None and error.actor_id:
+                self.service.metrics.forget(str(error.actor_id))
+            return replica_died()
+        if isinstance(error, BackPressureError):
+            return queue_full(self.service.settings.max_queue if self.service else 0, 1)
+        if isinstance(error, RayServeException):
+            return model_loading()
+        return ApiError(500, "internal_error", f"the model's process failed: {type(error).__name__}")
+
+
+@serve.ingress()  # type: ignore[arg-type]
+class Ingress:
+    def __init__(
+        self, handle: DeploymentHandle, settings: ServeSettings, model: ServedModel, digests: tuple[bytes, ...]
+    ) -> None:
+        backend = Replicas(handle)
+        self.service = Service(settings, model, Keys(digests, settings.rate_limit), backend)
+        backend.service = self.service
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self.service)
+
+    async def hear(self, load: Load) -> None:
+        self.service.metrics.hear(load)
+
+    async def drain(self, seconds: float) -> bool:
+        """Refuse what comes; whether all that was in flight is answered by then."""
+        return await self.service.drain(seconds)
+
+
+def build_app(args: ServeSettings) -> serve.Application:
+    """For `serve run pipelines.online:build_app model=imagen-small` and the YAML of `serve deploy`.
+
+    Raises:
+        ModelNotFound, InvalidJob: nothing is started.
+    """
+    return application(args, find_source(args.model))
+
+
+def application(settings: ServeSettings, source: Source) -> serve.Application:
+    """The two deployments, the model bound into the ingress."""
+    names = frozenset({source.name, settings.model})
+    model = ServedModel(source.name, source.revision, source.rules, names, int(time.time()))
+    patience = settings.deadline + 5
+    # Whatever the ingress lets in may wait at one replica: its batcher then sees all of it.
+    options: dict[str, Any] = {
+        "name": MODEL,
+        "max_ongoing_requests": settings.max_queue + 1,
+        "max_queued_requests": settings.max_queue,
+        "ray_actor_options": {"num_cpus": settings.cpus_per_replica, "num_gpus": gpus_of(settings)},
+        "graceful_shutdown_timeout_s": patience,
+    }
+    if settings.max_replicas is None:
+        options["num_replicas"] = replicas_of(settings)
+    else:
+        options["autoscaling_config"] = {
+            "min_replicas": settings.replicas or 1,
+            "max_replicas": settings.max_replicas,
+            "target_ongoing_requests": 2 * (settings.batch_size or 16),
+        }
+    replicas = serve.deployment(**options)(Model).bind(source, settings)
+    ingress = serve.deployment(
+        name=INGRESS,
+        num_replicas=1,
+        max_ongoing_requests=settings.max_queue + OTHER_REQUESTS,
+        max_queued_requests=OTHER_REQUESTS,
+        backpressure_config={"status_code": 429, "retry_after_s": 1},
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=patience,
+    )(Ingress)
+    return ingress.bind(replicas, settings, model, read_keys(settings.api_keys))
+
+
+def gpus_found() -> float:
+    """Of the cluster, where there is one to ask; this is also called before Ray runs."""
+    with suppress(Exception):
+        if ray.is_initialized():
+            return float(ray.cluster_resources().get("GPU", 0.0))
+    return 0.0
+
+
+def gpus_of(settings: ServeSettings) -> float:
+    if settings.gpus_per_replica is not None:
+        return settings.gpus_per_replica
+    return 1.0 if settings.device != "cpu" and gpus_found() >= 1 else 0.0
+
+
+def replicas_of(settings: ServeSettings) -> int:
+    if settings.replicas is not None:
+        return settings.replicas
+    each = gpus_of(settings)
+    return max(1, int(gpus_found() / each)) if each else 1

@@ -1,0 +1,108 @@
+"""`imagegen serve`: Ray and Serve on this machine, from start to a clean stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidJob, WorkersFailed
+from ..quiet import ray_quiet
+from ..ray_flow import OBJECT_STORE, SPARE_CPUS, import_path, root_cause
+from ..stage import Source
+from .keys import VARIABLE, read_keys
+from .settings import ServeSettings
+
+APP = "imagegen"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that is up."""
+
+    url: str
+    handle: Any  # of the ingress
+
+    def drain(self, seconds: float) -> bool:
+        """Take nothing more; whether all that was in flight is answered within so many seconds."""
+        return bool(self.handle.drain.remote(seconds).result(timeout_s=seconds + 10))
+
+
+def check_address(settings: ServeSettings, host: str, port: int, anonymous: bool) -> int:
+    """The port, chosen here where 0 is given.
+
+    Raises:
+        InvalidJob: nobody may be let in there without a key, or the port cannot be had.
+    """
+    if host not in LOOPBACK and not read_keys(settings.api_keys) and not anonymous:
+        raise InvalidJob(
+            f"{host} can be reached from elsewhere, and no API key is asked for; give --api-keys FILE or {VARIABLE}, "
+            "or say --allow-anonymous, or listen on 127.0.0.1"
+        )
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise InvalidJob(f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port") from error
+
+
+@contextmanager
+def server_running(
+    settings: ServeSettings, source: Source, host: str, port: int, log_file: str | None = None
+) -> Iterator[Running]:
+    """Up when this yields, gone afterwards. `drain` first where requests in flight shall be finished.
+
+    Raises:
+        WorkersFailed: the model could not be loaded.
+    """
+    from ray import serve  # noqa: F401  # its log handlers must be there when they are silenced
+
+    from ..ray_flow import ray
+
+    with ray_quiet(log_file), import_path():
+        # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
+        replicas = settings.max_replicas or settings.replicas or 1
+        cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
+        ray.init(
+            num_cpus=cpus,
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        try:
+            yield start(settings, source, host, port)
+        finally:
+            stop()
+
+
+def start(settings: ServeSettings, source: Source, host: str, port: int) -> Running:
+    from ray import serve
+
+    from .deployments import application
+
+    quiet = {"enable_access_log": False, "log_level": "WARNING"}
+    serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port}, logging_config=quiet)
+    try:
+        handle = serve.run(application(settings, source), name=APP, route_prefix="/", logging_config=quiet)
+    except RuntimeError as error:
+        raise WorkersFailed(f"the server could not be started: {root_cause(error)}") from error
+    shown = f"[{host}]" if ":" in host else host
+    return Running(f"http://{shown}:{port}", handle)
+
+
+def stop() -> None:
+    from ray import serve
+
+    from ..ray_flow import ray
+
+    serve.shutdown()
+    ray.shutdown()

@@ -1,0 +1,173 @@
+"""What a request for pictures may say, checked strictly: nothing unknown, nothing converted, nothing ignored."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+
+from ..encoding import Encoder
+from .errors import ApiError, refused
+from .settings import MAX_N
+
+
+class ImageRequest(BaseModel):
+    """The body of `POST /v1/images/generations`: OpenAI's parameters, and extensions below them.
+
+    `quality`, `background`, `moderation`, `user` and `safety_identifier` are taken where they change nothing: at
+    the values that name what this server does anyway. Nothing is done with the last two; they are not kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    prompt: str
+    model: str | None = None
+    n: int | None = Field(None, ge=1, le=MAX_N)
+    size: str | None = None
+    response_format: Literal["b64_json", "url"] | None = None
+    output_format: Literal["png", "jpeg", "webp"] | None = None
+    output_compression: int | None = Field(None, ge=0, le=100)
+    stream: bool | None = None
+    partial_images: int | None = Field(None, ge=0, le=3)
+    quality: Literal["auto", "standard"] | None = None
+    background: Literal["auto", "opaque"] | None = None
+    moderation: Literal["auto", "low"] | None = None
+    user: str | None = Field(None, max_length=1000)
+    safety_identifier: str | None = Field(None, max_length=1000)
+
+    negative_prompt: str | None = None
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+
+
+SAMPLING = ("negative_prompt", "num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
+KNOWN_ELSEWHERE = {"style", "complexity", "frame_count", "frame_duration_ms", "svg", "mask", "image", "input_fidelity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that can be made: one `GenerationRequest` a picture, all but the model's own token limit checked."""
+
+    requests: tuple[GenerationRequest, ...]
+    encoder: Encoder
+    by_url: bool
+    stream: bool
+    partial_images: int
+
+    @property
+    def size(self) -> str:
+        return f"{self.requests[0].width}x{self.requests[0].height}"
+
+
+def parse_request(body: bytes, models: frozenset[str], rules: RequestRules) -> Asked:
+    """Args:
+        models: the names under which the served model may be asked for.
+
+    Raises:
+        ApiError: 400 or 404, with the parameter at fault.
+    """
+    try:
+        values = json.loads(body.decode("utf-8"), parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else f"{error}"
+        raise ApiError(400, "invalid_json", f"the body is not JSON: {reason:.200}") from None
+    if not isinstance(values, dict):
+        raise ApiError(400, "invalid_json", 'the body must be a JSON object such as {"prompt": "a red circle"}')
+    # Before pydantic, which cannot name a parameter that holds half a surrogate pair.
+    for name in values:
+        if name not in ImageRequest.model_fields:
+            raise unknown(name)
+    try:
+        given = ImageRequest.model_validate(values)
+    except ValidationError as problem:
+        raise mistake(problem) from None
+    if given.model is not None and given.model not in models:
+        known = ", ".join(sorted(models))
+        message = f"no model called {given.model!r:.100} is served here; there is: {known}"
+        raise ApiError(404, "model_not_found", message, "model")
+    return Asked(
+        make_requests(given, rules),
+        encoder_of(given),
+        given.response_format == "url",
+        given.stream or False,
+        check_stream(given),
+    )
+
+
+def no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def unknown(name: str) -> ApiError:
+    what = "is not supported by this server" if name in KNOWN_ELSEWHERE else "is not known"
+    known = ", ".join(ImageRequest.model_fields)
+    return ApiError(400, "unsupported_parameter", f"parameter {name!r:.100} {what}; known are: {known}", name[:100])
+
+
+def mistake(problem: ValidationError) -> ApiError:
+    """The first thing that is wrong."""
+    error = problem.errors(include_url=False)[0]
+    name = str(error["loc"][0])
+    if error["type"] == "missing":
+        return ApiError(400, "missing_required_parameter", f"parameter '{name}' is missing; give it", name)
+    kind = "invalid_type" if error["type"].endswith("_type") else "invalid_value"
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return ApiError(400, kind, f"{name}: {message}, got {error['input']!r:.80}", name)
+
+
+def make_requests(given: ImageRequest, rules: RequestRules) -> tuple[GenerationRequest, ...]:
+    """Picture i of a request with a seed has seed + i, as in a batch job; without one each draws its own."""
+    width, height = size_of(given.size)
+    parameters = {name: getattr(given, name) for name in SAMPLING}
+    requests = []
+    try:
+        for index in range(given.n or 1):
+            first = given.seed
+            seed = secrets.randbelow(MAX_SEED + 1) if first is None else (first + index) % (MAX_SEED + 1)
+            request = GenerationRequest(given.prompt, seed, width=width, height=height, **parameters)
+            requests.append(rules.resolve(request))
+    except InvalidRequest as refusal:
+        raise refused(refusal.code, refusal.message) from None
+    return tuple(requests)
+
+
+def size_of(text: str | None) -> tuple[int | None, int | None]:
+    if text is None or text == "auto":
+        return None, None
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None:
+        raise ApiError(
+            400, "invalid_size", f"size must be like 128x128 (width x height) or auto, got {text!r:.50}", "size"
+        )
+    return int(match[1]), int(match[2])
+
+
+def encoder_of(given: ImageRequest) -> Encoder:
+    image_format = given.output_format or "png"
+    if given.output_compression is not None and image_format == "png":
+        message = "output_compression is for jpeg and webp; png keeps every pixel: leave it out, or give another format"
+        raise ApiError(400, "invalid_value", message, "output_compression")
+    # OpenAI's 0 to 100 is Pillow's quality from its lowest to its highest.
+    quality = None if given.output_compression is None else max(1, given.output_compression)
+    return Encoder(image_format, quality)
+
+
+def check_stream(given: ImageRequest) -> int:
+    """How many partial pictures are wanted."""
+    if given.partial_images is not None and not given.stream:
+        message = "partial_images are sent in a stream: set stream to true, or leave them out"
+        raise ApiError(400, "invalid_value", message, "partial_images")
+    if given.stream and given.response_format == "url":
+        message = "a stream carries pictures as b64_json: leave response_format out, or set stream to false"
+        raise ApiError(400, "invalid_value", message, "response_format")
+    return given.partial_images or 0

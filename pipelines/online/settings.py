@@ -1,0 +1,54 @@
+"""The settings of the online server: of `imagegen serve`, of `serve run ... name=value`, and of the YAML's `args`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_N = 10  # pictures of one request, as in OpenAI's API
+
+
+class ServeSettings(BaseModel):
+    """None of it changes a byte of a picture.
+
+    Args:
+        model: name or URL as `pipelines.weights.find_source` takes it.
+        replicas: processes that hold the model; None for one a GPU, or one.
+        max_replicas: with it Serve scales from `replicas` up to so many, by what waits.
+        gpus_per_replica: None for 1 where there are GPUs, else 0; a fraction shares one.
+        cpus_per_replica: reserved for each.
+        batch_size: most pictures computed together; None for the model's own choice.
+        device: auto, cpu, cuda or cuda:1.
+        max_queue: pictures that may wait or be made at once; a request beyond is answered 429 at once.
+        deadline: seconds within which a request is answered, with 504 if it must be.
+        api_keys: a file with one key a line; beside it, or instead, `IMAGEGEN_API_KEYS` holds keys between commas.
+        rate_limit: pictures a minute for each key; None for no limit.
+        max_body: bytes of a request's body.
+        url_seconds, url_megabytes: how long, and how much of them together, pictures asked for by URL are kept.
+        public_url: what these URLs begin with, such as https://images.example.org; None for the address asked.
+        cors_origins: origins whose pages may call the API, between commas; None for none but its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "imagen-small"
+    replicas: int | None = Field(None, ge=1)
+    max_replicas: int | None = Field(None, ge=1)
+    gpus_per_replica: float | None = Field(None, ge=0)
+    cpus_per_replica: float = Field(1.0, ge=0)
+    batch_size: int | None = Field(None, ge=1)
+    device: str = "auto"
+    max_queue: int = Field(256, ge=MAX_N, le=100_000)
+    deadline: float = Field(120.0, gt=0, le=86_400)
+    api_keys: str | None = None
+    rate_limit: int | None = Field(None, ge=MAX_N)
+    max_body: int = Field(2**20, ge=1024, le=2**30)
+    url_seconds: float = Field(3600.0, gt=0)
+    url_megabytes: float = Field(256.0, gt=0)
+    public_url: str | None = Field(None, pattern=r"^https?://[^/\s]+(/\S*)?$")
+    cors_origins: str | None = None
+
+    @model_validator(mode="after")
+    def replicas_fit(self) -> ServeSettings:
+        if self.max_replicas is not None and self.max_replicas < (self.replicas or 1):
+            raise ValueError(f"max_replicas ({self.max_replicas}) must be at least replicas ({self.replicas or 1})")
+        return self
