@@ -18,6 +18,7 @@ from .schemas import ImageRequest, parse_request
 from .service import Service
 
 GENERATIONS, FILES = "/v1/images/generations", "/v1/images/files"
+PRIORITY = "x-imagegen-priority"  # "batch": online requests go first
 EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -66,7 +67,8 @@ def add_images(app: FastAPI, service: Service) -> None:
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", f"content-type must be application/json, got {kind!r:.80}")
         content = await read_body(request, service.settings.max_body)
-        asked = parse_request(content, service.model.names, service.model.rules)
+        later = request.headers.get(PRIORITY, "").lower() == "batch"
+        asked = parse_request(content, service.model.names, service.model.rules, later)
         key = request.headers.get("idempotency-key")
         if key is not None:
             stored = service.answers.begin(owner, key, content)

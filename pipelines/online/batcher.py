@@ -3,6 +3,7 @@
 A batch takes whatever waits when the model is free, at once: an idle model never waits for company, a busy one finds
 larger batches. Groups (what can share a batch) take turns: next is the group whose oldest request, or whose last
 turn, lies furthest back. So a long group cannot hold up a short one, and within a group order is of arrival.
+Requests that can wait (those of batch jobs) only take places that are left.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from imagen_model.generation import (
     GenerationRequest,
@@ -65,6 +67,13 @@ class Waiting:
     watcher: Watcher | None
 
 
+class Key(NamedTuple):
+    """Of a group: requests that can wait have groups of their own."""
+
+    later: bool
+    shared: Hashable
+
+
 @dataclass(slots=True)
 class Group:
     waiting: deque[Waiting] = field(default_factory=deque)
@@ -96,7 +105,7 @@ class Batcher:
         self.on_batch = on_batch
         self.queued = 0
         self.running = 0
-        self.groups: dict[Hashable, Group] = {}
+        self.groups: dict[Key, Group] = {}
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.worker: asyncio.Task[None] | None = None
 
@@ -105,18 +114,20 @@ class Batcher:
         requests: Sequence[GenerationRequest],
         seconds: float | None = None,
         watchers: Sequence[Watcher | None] | None = None,
+        later: bool = False,
     ) -> list[asyncio.Future[Drawn]]:
         """Queue all of the requests or none; a future each. Cancelling a future takes its request out of the queue.
 
         Args:
             seconds: from now; a request whose turn has not come by then fails with `DeadlineExceeded`.
             watchers: one a request, called in the model's thread, where the generator can be watched.
+            later: take them only where no others want the place.
 
         Raises:
             InvalidRequest: the model does not take one of them.
             QueueFull: there is no place for all of them.
         """
-        keyed = [self.resolve(request) for request in requests]
+        keyed = [(Key(later, key), one) for key, one in map(self.resolve, requests)]
         if self.queued + len(keyed) > self.max_queue:
             raise QueueFull(self.queued)
         loop, now = asyncio.get_running_loop(), time.monotonic()
@@ -138,7 +149,7 @@ class Batcher:
             return self.generator.group_key(resolved), resolved
         return (resolved.width, resolved.height, resolved.num_inference_steps), resolved
 
-    def forget(self, key: Hashable, entry: Waiting, _: asyncio.Future[Drawn]) -> None:
+    def forget(self, key: Key, entry: Waiting, _: asyncio.Future[Drawn]) -> None:
         """A request that ended while it waited (cancelled, or past its deadline) gives up its place at once."""
         group = self.groups.get(key)
         if group is not None and entry in group.waiting:
@@ -171,16 +182,22 @@ class Batcher:
         """The next batch; empty when nothing waits."""
         self.expire()
         while self.groups:
-            if batch := self.take_from(min(self.groups, key=lambda key: self.groups[key].turn())):
+            key = min(self.groups, key=lambda key: (key.later, self.groups[key].turn()))
+            size = self.batch_size
+            if isinstance(self.generator, Grouping):
+                size = min(size, self.generator.group_size(key.shared))
+            batch = self.take_from(key, size)
+            batch += self.take_from(Key(True, key.shared), size - len(batch))
+            if batch:
                 return batch
         return []
 
-    def take_from(self, key: Hashable) -> list[Waiting]:
-        group = self.groups[key]
-        size = self.batch_size
-        if isinstance(self.generator, Grouping):
-            size = min(size, self.generator.group_size(key))
+    def take_from(self, key: Key, size: int) -> list[Waiting]:
+        """At most so many of the group's requests, oldest first."""
+        group = self.groups.get(key)
         batch: list[Waiting] = []
+        if group is None or not size:
+            return batch
         while group.waiting and len(batch) < size:
             entry = group.waiting.popleft()
             self.queued -= 1

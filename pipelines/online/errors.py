@@ -64,7 +64,7 @@ def refused(code: str, message: str) -> ApiError:
         found = re.search(NAMES, message)
         param = found[0] if found else None
         param = "size" if param in {"width", "height"} else param
-        return ApiError(400, "invalid_value" if code == ErrorCode.INVALID_ROW else code, message, param)
+        return ApiError(400, code, message, param)
     if code == ErrorCode.GENERATION_FAILED:
         message = message.removesuffix("; run retry, or change the row")
     return ApiError(500, code, message)

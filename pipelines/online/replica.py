@@ -28,12 +28,14 @@ class Job:
     Args:
         seconds: until the deadline.
         partial_images: wanted of each picture before it is done, 0 to 3.
+        later: of a batch job, which can wait.
     """
 
     requests: tuple[GenerationRequest, ...]
     encoder: Encoder
     seconds: float
     partial_images: int = 0
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Painter:
 
             watchers = [watcher_of(index, job.partial_images, passed) for index in range(len(job.requests))]
         try:
-            futures = self.batcher.submit(job.requests, job.seconds, watchers)
+            futures = self.batcher.submit(job.requests, job.seconds, watchers, job.later)
         except InvalidRequest as refusal:
             yield Refusal(refusal.code.value, refusal.message)
             return

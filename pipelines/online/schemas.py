@@ -63,15 +63,17 @@ class Asked:
     by_url: bool
     stream: bool
     partial_images: int
+    later: bool
 
     @property
     def size(self) -> str:
         return f"{self.requests[0].width}x{self.requests[0].height}"
 
 
-def parse_request(body: bytes, models: frozenset[str], rules: RequestRules) -> Asked:
+def parse_request(body: bytes, models: frozenset[str], rules: RequestRules, later: bool = False) -> Asked:
     """Args:
         models: the names under which the served model may be asked for.
+        later: whether it is a batch job's, which can wait.
 
     Raises:
         ApiError: 400 or 404, with the parameter at fault.
@@ -101,6 +103,7 @@ def parse_request(body: bytes, models: frozenset[str], rules: RequestRules) -> A
         given.response_format == "url",
         given.stream or False,
         check_stream(given),
+        later,
     )
 
 

@@ -51,7 +51,7 @@ class ServedModel:
     since: int  # Unix time
 
     def entry(self) -> dict[str, Any]:
-        """As in `GET /v1/models`; the last four fields are extensions."""
+        """As in `GET /v1/models`; the last five fields are extensions."""
         return {
             "id": self.name,
             "object": "model",
@@ -60,6 +60,7 @@ class ServedModel:
             "revision": self.revision,
             "sizes": [f"{width}x{height}" for width, height in self.rules.sizes],
             "defaults": dict(self.rules.defaults),
+            "limits": dict(self.rules.limits),
             "takes_negative_prompt": self.rules.takes_negative_prompt,
         }
 
@@ -128,7 +129,7 @@ class Service:
                 self.idle.set()
 
     def job(self, asked: Asked) -> Job:
-        return Job(asked.requests, asked.encoder, self.settings.deadline, asked.partial_images)
+        return Job(asked.requests, asked.encoder, self.settings.deadline, asked.partial_images, asked.later)
 
     async def generate(self, asked: Asked, files_url: str) -> dict[str, Any]:
         """The answer's body.

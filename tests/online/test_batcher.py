@@ -182,3 +182,17 @@ def test_closing_waits_for_what_runs_and_cancels_what_waits() -> None:
         assert first.done() and not first.cancelled() and waiting.cancelled()
 
     run(check)
+
+
+def test_what_can_wait_takes_only_places_that_are_left() -> None:
+    async def check() -> None:
+        generator = Grouped()
+        batcher = Batcher(generator)
+        await busy(generator, batcher)
+        futures = batcher.submit(asked("a1", "a2", "a3", "b1"), later=True)
+        futures += batcher.submit(asked("a4", "c1", "c2", "c3"))
+        generator.open()
+        await asyncio.gather(*futures)
+        assert generator.batches[1:] == [["a4", "a1"], ["c1", "c2"], ["c3"], ["b1"], ["a2", "a3"]]
+
+    run(check)
