@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InvalidJob, StoreDenied, StoreUnavailable
-from .s3_client import THREADS, s3_client
+from .s3_client import CONNECT_TIMEOUT, READ_TIMEOUT, THREADS, s3_client
 from .storage import TEMPORARY, StoredObject
 from .store_errors import FIRST_PATIENCE, PATIENCE, patiently, translated
 
+T = TypeVar("T")
 PART = 16 * 2**20  # bytes of a part
 MOST_PARTS = 10_000  # S3's own limit
 PARTS_AT_ONCE = 4
@@ -58,6 +59,9 @@ class S3Store:
         self.base = f"{prefix}/" if prefix else ""
         self.answered = answered
         self.client = s3_client(self.url)
+        from .s3_put import SmallPuts  # only now is it known that botocore is there
+
+        self.small = SmallPuts(self.client, self.bucket, (CONNECT_TIMEOUT, READ_TIMEOUT), 2 * THREADS)
 
     def call(self, action: str, **parameters: Any) -> dict[str, Any]:
         """One request, tried again where that may help. A body that is to be read is read here.
@@ -67,8 +71,6 @@ class S3Store:
             FileExistsError: the request's condition does not hold.
             StoreError: as `s3_errors` says.
         """
-        from .s3_errors import s3_meaning
-
         method = getattr(self.client, action)
 
         def once() -> dict[str, Any]:
@@ -77,7 +79,12 @@ class S3Store:
                 answer["Body"] = answer["Body"].read()
             return answer
 
-        result = patiently(once, self.url, PATIENCE if self.answered else FIRST_PATIENCE, s3_meaning)
+        return self.patiently(once)
+
+    def patiently(self, action: Callable[[], T]) -> T:
+        from .s3_errors import s3_meaning
+
+        result = patiently(action, self.url, PATIENCE if self.answered else FIRST_PATIENCE, s3_meaning)
         self.answered = True
         return result
 
@@ -85,7 +92,7 @@ class S3Store:
         if len(data) > PART:
             self.upload(key, len(data), lambda start, size: data[start : start + size])
         else:
-            self.call("put_object", Key=self.base + key, Body=data)
+            self.patiently(lambda: self.small.put(self.base + key, data))
 
     def put_file(self, key: str, path: Path) -> None:
         def part(start: int, size: int) -> bytes:
@@ -97,7 +104,7 @@ class S3Store:
         if size > PART:
             self.upload(key, size, part)
         else:
-            self.call("put_object", Key=self.base + key, Body=part(0, size))
+            self.put(key, part(0, size))
 
     def upload(self, key: str, size: int, part: Callable[[int, int], bytes]) -> None:
         """In parts; `part(start, size)` gives the bytes of one."""
@@ -167,7 +174,10 @@ class S3Store:
             with translated(folder), copy.open("wb") as file:
                 for start, size in spans(found["ContentLength"], PART):
                     asked = {"Range": f"bytes={start}-{start + size - 1}", "IfMatch": found["ETag"]}
-                    file.write(self.call("get_object", Key=self.base + key, **asked)["Body"])
+                    try:
+                        file.write(self.call("get_object", Key=self.base + key, **asked)["Body"])
+                    except FileExistsError:
+                        raise StoreUnavailable(f"{self.child_url(key)} changed while it was read; run again") from None
             yield copy
 
     def exists(self, key: str) -> bool:

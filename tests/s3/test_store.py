@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.session import get_session
 from urllib3.exceptions import HTTPError
@@ -56,6 +58,41 @@ def test_put_read_list_delete(store: S3Store, bucket: str) -> None:
         store.read("a")
     check_writable(store)
     assert store.child_url("a") == f"{bucket}/run/a"
+
+
+def test_small_puts_follow_the_way_of_the_first(bucket: str) -> None:
+    store = S3Store(f"{bucket}/a folder/ü+&=~")
+    contents = {f"{number}/x y{number}.png": os.urandom(number) for number in range(4)}
+    for key, data in contents.items():
+        store.put(key, data)
+        assert store.small.way is not None
+    assert {found.key: store.read(found.key) for found in store.list("")} == contents
+    for key in contents:
+        store.delete(key)
+    store.client.delete_bucket(Bucket=store.bucket)
+    with pytest.raises(errors.NoSuchBucket):
+        store.put("b", b"y")
+    assert not store.small.foreign
+
+
+def test_small_puts_of_a_key_that_is_withdrawn_are_refused(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = S3Store(bucket)
+    store.put("a", b"x")
+    assert store.small.way is not None
+    wrong = ReadOnlyCredentials("nobody", "wrong", None)
+    monkeypatch.setattr(store.small, "way", dataclasses.replace(store.small.way, credentials=Frozen(wrong)))
+    with pytest.raises(errors.StoreDenied, match="InvalidAccessKeyId"):
+        store.put("b", b"y")
+
+
+@dataclasses.dataclass
+class Frozen:
+    """Credentials as botocore keeps them."""
+
+    now: ReadOnlyCredentials
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return self.now
 
 
 def test_a_listing_longer_than_a_page_comes_page_by_page(store: S3Store) -> None:
