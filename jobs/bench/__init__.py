@@ -10,7 +10,7 @@ from ..exit_codes import ExitCode
 from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
-LONG_PARTS = ("scale", "object-store")  # minutes; only when asked for
+LONG_PARTS = ("scale", "object-store", "img2dataset")  # minutes; only when asked for
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
@@ -50,5 +50,10 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
 
         say("object-store: the same job to a bucket and to the local disk, in turn")
         found["object-store"] = measure_object_store(rounds)
+    if "img2dataset" in chosen:
+        from .img2dataset import measure_img2dataset
+
+        say("img2dataset: flat colours into tar shards, beside img2dataset 1.47 from local files on the same cores")
+        found["img2dataset"] = measure_img2dataset(rounds)
     print_json(found)
     return ExitCode.SUCCESS
