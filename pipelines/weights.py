@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 from imagen_model.catalog import ModelNotFound, ModelSource, decides_pictures, find_model, read_rules, revision_of
 from imagen_model.generation import Generator, RequestRules
 
-from .errors import StoreError, WeightsError
+from .errors import InvalidJob, PipelineError, WeightsError
 from .model_cache import ModelCache, ModelFile, sha256_of
+from .remote_tables import filesystem_of, read_meaning
 from .stage import Source
-from .store_errors import with_retries
+from .store_errors import FIRST_PATIENCE, PATIENCE, patiently
 
 T = TypeVar("T")
 CONFIG = "config.json"
@@ -135,14 +136,13 @@ class Bucket:
     """The files of a model below a URL, through fsspec; credentials come from the environment's usual chain."""
 
     def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
         self.url = url
+        self.answered = False
         self.filesystem: Any
         try:
-            self.filesystem, self.base = url_to_fs(url, use_listings_cache=False)
-        except (ValueError, ImportError) as error:
-            raise ModelNotFound(f"no model at {url}: {error}; for s3:// install imagegen[s3]") from error
+            self.filesystem, self.base = filesystem_of(url)
+        except (ValueError, InvalidJob) as error:
+            raise ModelNotFound(f"no model at {url}: {error}") from error
 
     def list(self) -> dict[str, Listed]:
         """The model's files by name, in order. Raises WeightsError, ModelNotFound."""
@@ -185,9 +185,14 @@ class Bucket:
         return data
 
     def retried(self, action: Callable[[], T]) -> T:
+        """A server that has answered before is waited for through minutes of silence."""
         try:
-            return with_retries(action, self.url)
-        except StoreError as error:
+            result = patiently(action, self.url, PATIENCE if self.answered else FIRST_PATIENCE, read_meaning)
+        except FileNotFoundError:
+            raise
+        except (PipelineError, OSError) as error:
             raise WeightsError(
-                f"the model at {self.url} cannot be read ({error.__cause__}); check the URL, credentials and network"
+                f"the model at {self.url} cannot be read ({error}); check the URL, credentials and network"
             ) from error
+        self.answered = True
+        return result
