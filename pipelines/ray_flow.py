@@ -93,14 +93,22 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     local = address is None
     workers = pool.workers or os.cpu_count() or 1
     with ray_quiet(log_file), import_path():
-        ray.init(
-            address=address,
-            num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
-            object_store_memory=OBJECT_STORE if local else None,
-            include_dashboard=False if local else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                address=address,
+                num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
+                object_store_memory=OBJECT_STORE if local else None,
+                include_dashboard=False if local else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:  # Ray raises many kinds, a bare Exception among them
+            ray.shutdown()
+            raise WorkersFailed(
+                f"Ray did not start on this machine ({error}); is it overloaded? run the same command again"
+                if local
+                else f"no Ray cluster can be joined at {address} ({error}); check the address and Ray's version there"
+            ) from error
         try:
             yield
         finally:

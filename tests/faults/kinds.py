@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.gateway import GATEWAY
 
 from . import processes
-from .scene import ROOT, ROWS, Scene, write_prompts
+from .scene import ROOT, ROWS, TRIES, Scene, Stuck, write_prompts
 
 GATEWAY_DOWN = 20.0  # seconds
 REFUSED = 60.0  # seconds
@@ -48,35 +49,46 @@ def kill_raylet(scene: Scene) -> None:
 
 def kill_node(scene: Scene) -> None:
     """Every process at once of a node on which a worker is making pictures; the other node goes on."""
-    cluster = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.cluster"],
-        cwd=ROOT,
-        env={**os.environ, "AWS_ENDPOINT_URL": scene.proxy.url, "RAY_TMPDIR": str(scene.folder / "ray")},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=(scene.folder / "driver.err").open("a"),
-        text=True,
-    )
-    assert cluster.stdin is not None and cluster.stdout is not None
-    try:
-        found = json.loads(cluster.stdout.readline())
-        scene.ray_address = found["address"]
+    with three_nodes(scene) as (address, raylets):
+        scene.ray_address = address
         driver = scene.start()
         scene.midway(driver)
-        hosts = [r for r in found["raylets"] if set(processes.below(r)) & set(processes.workers(scene.pids))]
+        hosts = [r for r in raylets if set(processes.below(r)) & set(processes.workers(scene.pids))]
         if hosts:
             node = processes.below(scene.random.choice(hosts))
             processes.kill(*node)
             scene.log.append(f"killed a node of {len(node)} processes")
         scene.end(driver)
         scene.ray_address = None
-    finally:
-        cluster.stdin.close()
+
+
+@contextmanager
+def three_nodes(scene: Scene) -> Iterator[tuple[str, list[int]]]:
+    """A cluster's address and its nodes' raylets, the head's left out."""
+    for _ in range(TRIES):  # on a machine that is too busy, Ray itself may not start
+        cluster = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.cluster"],
+            cwd=ROOT,
+            env={**os.environ, "AWS_ENDPOINT_URL": scene.proxy.url, "RAY_TMPDIR": str(scene.folder / "ray")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(scene.folder / "driver.err").open("a"),
+            text=True,
+        )
+        assert cluster.stdin is not None and cluster.stdout is not None
         try:
-            cluster.wait(30)
-        except subprocess.TimeoutExpired:
-            processes.kill(*processes.below(cluster.pid))
-            cluster.wait()
+            if line := cluster.stdout.readline():
+                found = json.loads(line)
+                yield found["address"], found["raylets"]
+                return
+        finally:
+            cluster.stdin.close()
+            try:
+                cluster.wait(30)
+            except subprocess.TimeoutExpired:
+                processes.kill(*processes.below(cluster.pid))
+                cluster.wait()
+    raise Stuck(f"the cluster did not start; {scene.said()}")
 
 
 def gateway_down(scene: Scene) -> None:
