@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ from .stage import Record, Source, Stage, StageConfig  # noqa: E402
 
 SHARDS_AT_A_WORKER = 2  # one whose images are made, one that is read or committed meanwhile
 SPARE_CPUS = 2  # logical, for what Ray runs beside the workers on this machine
+JOIN_SECONDS = 10.0  # for a cluster's head to answer
 OBJECT_STORE = 200 * 2**20  # bytes; records and shard descriptions are all that it holds
 
 
@@ -92,6 +94,8 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     address = cluster_address(pool)
     local = address is None
     workers = pool.workers or os.cpu_count() or 1
+    if address is not None:
+        check_answers(address)
     with ray_quiet(log_file), import_path():
         try:
             ray.init(
@@ -113,6 +117,23 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Ray itself waits for minutes, without a word, for a cluster that is not there.
+
+    Raises:
+        InvalidJob: nothing listens at the address.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdecimal()):
+        return  # "auto" and the like are for Ray to find
+    try:
+        socket.create_connection((host, int(port)), JOIN_SECONDS).close()
+    except OSError as error:
+        raise InvalidJob(
+            f"no Ray cluster answers at {address} ({error}); give its head as host:port, or none to use this machine"
+        ) from None
 
 
 @contextmanager

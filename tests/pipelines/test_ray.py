@@ -18,6 +18,7 @@ from pipelines import errors
 from pipelines.batch import run_batch
 from pipelines.job import BatchJob, Pool
 from pipelines.manifest import finished_shards
+from pipelines.ray_flow import check_answers
 from pipelines.retry import retry_failed
 from pipelines.storage import open_store
 from pipelines.verify import verify
@@ -126,6 +127,11 @@ def test_a_damaged_page_is_named(table: Table, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(errors.WorkersFailed, match=r"prompts\.parquet"):
         run_batch(job(str(path), tmp_path / "out"), source=TestSource())
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
+    with pytest.raises(errors.InvalidJob, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
+        check_answers("127.0.0.1:9")
 
 
 def test_retry_through_ray(table: Table, tmp_path: Path) -> None:
