@@ -71,7 +71,7 @@ def add_images(app: FastAPI, service: Service) -> None:
         asked = parse_request(content, service.model.names, service.model.rules, later)
         key = request.headers.get("idempotency-key")
         if key is not None:
-            stored = service.answers.begin(owner, key, content)
+            stored = service.answers.begin(owner, key, canonical(content))
             if stored is not None:
                 return Response(stored.body, media_type=stored.media_type, headers={"idempotent-replayed": "true"})
         body: bytes | None = None
@@ -98,6 +98,11 @@ def add_images(app: FastAPI, service: Service) -> None:
             raise ApiError(404, "file_not_found", "there is no such picture, or it is no longer kept", "name")
         headers = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
         return Response(found.data, media_type=found.media_type, headers=headers)
+
+
+def canonical(body: bytes) -> bytes:
+    """The same for bodies that say the same, however they are spaced and ordered."""
+    return json.dumps(json.loads(body), sort_keys=True).encode()
 
 
 async def recorded(

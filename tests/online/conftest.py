@@ -1,0 +1,91 @@
+"""Real servers, each a process of its own, and the official client."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEY, OTHER_KEY = "test-key-0123456789abcdef", "test-key-fedcba9876543210"
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path  # what an obedient model leaves behind
+
+    def client(self, key: str = KEY, retries: int = 0) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries, timeout=300)
+
+    def stop(self) -> int:
+        """As Ctrl-C; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(120)
+
+
+def start(command: list[str], folder: Path) -> Server:
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if found := re.search(r"listens on (http://\S+)", line):
+            return Server(process, found[1], folder)
+    raise AssertionError(f"the server ended with {process.wait()} and said: {said}")
+
+
+@pytest.fixture(scope="session")
+def imagen_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`imagegen serve --model imagen-small`, nobody asked for a key."""
+    command = ["-c", "from jobs.cli import main; main()", "serve", "--model", "imagen-small"]
+    server = start([*command, "--port", "0", "--deadline", "600"], tmp_path_factory.mktemp("imagen"))
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def server_url(imagen_server: Server) -> str:
+    return imagen_server.url
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(f"# keys of the tests\n{KEY}\n\n{OTHER_KEY}\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def obedient(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of a model that does what prompts say; they ask for a key."""
+    servers: list[Server] = []
+
+    def begin(**settings: object) -> Server:
+        folder = tmp_path_factory.mktemp("obedient")
+        given = [f"{name}={value}" for name, value in {"api_keys": key_file, **settings}.items()]
+        servers.append(start(["-m", "tests.online.drive", str(folder), *given], folder))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def keyed_server(obedient: Callable[..., Server]) -> Server:
+    """Two replicas, batches of up to 4, 12 pictures at most, 30 seconds, 40 pictures a minute for each key."""
+    return obedient(replicas=2, max_queue=12, deadline=30, max_body=4096)

@@ -1,0 +1,15 @@
+"""`imagegen serve` with the obedient model in the place of a real one: drive.py FOLDER [NAME=VALUE ...]"""
+
+from __future__ import annotations
+
+import sys
+
+import jobs.serve
+from jobs.cli import leave
+from tests.online.obedient import ObedientSource
+
+if __name__ == "__main__":
+    folder, *given = sys.argv[1:]
+    jobs.serve.find_source = lambda name: ObedientSource(folder)
+    flags = dict(pair.split("=", 1) for pair in given)
+    leave(jobs.serve.serve_command({"model": "obedient", **flags}, "127.0.0.1", 0, False, None))
