@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 # Read by Ray at import.
@@ -50,8 +50,9 @@ class Model:
         return await self.painter.paint(job)
 
     async def watch(self, job: Job) -> AsyncGenerator[Event]:
-        async for event in self.painter.watch(job):
-            yield event
+        async with aclosing(self.painter.watch(job)) as events:
+            async for event in events:
+                yield event
 
     async def tell(self) -> None:
         """For ever; what could not be told is told the next time."""

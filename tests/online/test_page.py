@@ -20,9 +20,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from pipelines.online.settings import ServeSettings
-
-from .page_server import page_server
+from .conftest import KEY, Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = os.environ.get("IMAGEGEN_REQUIRE_CHROMIUM") == "1"
@@ -33,12 +31,6 @@ OWN = ("blob:", "data:")
 PATIENCE = 120_000  # ms; the server shares its cores with whatever else runs
 EVIL = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
 HARD = 'it\'s "a" `red` $(touch owned) circle \\ !\nabove\u202e a ü square #{x} \U0001f7e5'
-
-
-@pytest.fixture(scope="module")
-def server_url() -> Iterator[str]:
-    with page_server(ServeSettings(model="imagen-small")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -267,30 +259,28 @@ def test_a_server_that_cannot_be_reached_is_said(page: Page) -> None:
     expect(page.locator("#state")).to_have_text(re.compile("Ready|Busy"), timeout=PATIENCE)
 
 
-def test_a_key_is_asked_for_and_kept_for_the_tab_only(browser: Browser, tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    keys.write_text("sk-a-key-of-this-test\n")
-    with page_server(ServeSettings(model="imagen-small", api_keys=str(keys))) as url:
-        context = browser.new_context()
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(url + "/")
-        field = page.get_by_label("API key")
-        expect(field).to_be_visible(timeout=PATIENCE)
-        page.get_by_label("What should be drawn?").fill("a red circle")
-        page.get_by_role("button", name="Generate").click()
-        expect(page.locator("#api_key-error")).to_contain_text("key", timeout=PATIENCE)
-        expect(field).to_be_focused()
-        field.fill("sk-a-key-of-this-test")
-        page.keyboard.press("Enter")
-        expect(page.locator(".card:not(.growing)")).to_have_count(1, timeout=PATIENCE)
-        assert page.evaluate("Object.values(localStorage).join()") == ""
-        page.locator(".frame").click()
-        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
-        page.get_by_role("dialog").get_by_role("button", name="Copy as curl").click()
-        copied = page.evaluate("window.copied")
-        assert "$IMAGEGEN_API_KEY" in copied and "sk-a-key" not in copied
-        context.close()
+def test_a_key_is_asked_for_and_kept_for_the_tab_only(browser: Browser, keyed_server: Server) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(keyed_server.url + "/")
+    field = page.get_by_label("API key")
+    expect(field).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("What should be drawn?").fill("a red circle")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#api_key-error")).to_contain_text("give a valid API key", timeout=PATIENCE)
+    expect(field).to_be_focused()
+    field.fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator(".card:not(.growing)")).to_have_count(1, timeout=PATIENCE)
+    assert page.evaluate("Object.values(localStorage).join()") == ""
+    page.locator(".frame").click()
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.get_by_role("dialog").get_by_role("button", name="Copy as curl").click()
+    expect(page.locator("#viewer-note")).to_have_text("Copied.")
+    copied = page.evaluate("window.copied")
+    assert "$IMAGEGEN_API_KEY" in copied and KEY not in copied
+    context.close()
 
 
 CONTRASTS = """() => {

@@ -1,0 +1,150 @@
+"""The server's parts that need no server: what is kept and for how long, keys, and the files in infra/serve."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipelines.errors import InvalidJob
+from pipelines.online import stores
+from pipelines.online.batcher import Batch
+from pipelines.online.errors import ApiError
+from pipelines.online.keys import VARIABLE, Keys, read_keys
+from pipelines.online.metrics import STALE, Metrics
+from pipelines.online.replica import Load
+from pipelines.online.settings import ServeSettings
+from pipelines.online.stores import Answers, FileStore
+
+ROOT = Path(__file__).parents[2]
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_files_go_when_they_expire_and_the_oldest_when_there_is_no_room() -> None:
+    clock = Clock()
+    store = FileStore(seconds=60, max_bytes=10, clock=clock)
+    one = store.put(b"12345", "png", "image/png")
+    clock.now += 30
+    two = store.put(b"12345", "png", "image/png")
+    assert one != two and len(one) > 40 and store.get(one) and store.get(two)
+    three = store.put(b"1", "png", "image/png")
+    assert store.get(one) is None and store.get(two) and store.bytes == 6
+    clock.now += 60
+    assert store.get(two) is None and store.get(three) is None and store.bytes == 0
+
+
+def test_answers_are_bounded_expire_and_failures_free_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "ANSWERS", 2)
+    clock = Clock()
+    answers = Answers(clock)
+    for key in ("a", "b", "c"):
+        assert answers.begin("", key, b"body") is None
+        answers.end("", key, b"answer")
+    assert answers.begin("", "a", b"body") is None  # the oldest went
+    with pytest.raises(ApiError) as conflict:
+        answers.begin("", "a", b"body")
+    assert conflict.value.status == 409
+    with pytest.raises(ApiError) as other:
+        answers.begin("", "a", b"another")
+    assert other.value.status == 422
+    answers.end("", "a", None)
+    assert answers.begin("", "a", b"another") is None
+    stored = answers.begin("", "c", b"body")
+    assert stored is not None and stored.body == b"answer"
+    assert answers.begin("somebody else", "c", b"body") is None
+    clock.now += stores.ANSWERS_SECONDS
+    assert answers.begin("", "c", b"body") is None and answers.bytes == 0
+
+
+def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert read_keys(None) == ()
+    path = tmp_path / "keys"
+    path.write_text("# ours\nfirst-key-of-the-file\n\nsecond-key-of-the-file\n")
+    monkeypatch.setenv(VARIABLE, "key-of-the-environment, first-key-of-the-file")
+    digests = read_keys(str(path))
+    assert len(digests) == 3 and all(len(digest) == 32 for digest in digests)
+    keys = Keys(digests, None)
+    owners = {keys.owner(f"Bearer {key}") for key in ("first-key-of-the-file", "key-of-the-environment")}
+    assert len(owners) == 2 and not any("key-of" in owner for owner in owners)
+    path.write_text("short\n")
+    with pytest.raises(InvalidJob, match="at least 16"):
+        read_keys(str(path))
+    path.write_text("# none\n")
+    with pytest.raises(InvalidJob, match="holds no API key"):
+        read_keys(str(path))
+
+
+def test_a_rate_is_each_keys_own_and_fills_up_again() -> None:
+    clock = Clock()
+    keys = Keys((), 60, clock)
+    keys.spend("one", 60)
+    with pytest.raises(ApiError) as used:
+        keys.spend("one", 10)
+    assert used.value.status == 429 and used.value.headers["retry-after"] == "10"
+    keys.spend("two", 10)
+    clock.now += 10
+    keys.spend("one", 10)
+
+
+def test_a_replica_that_says_nothing_counts_as_gone() -> None:
+    clock = Clock()
+    metrics = Metrics(clock)
+    metrics.fly(5)
+    metrics.hear(Load("a", queued=1, running=2, batches=(Batch(4, 0.5),)))
+    metrics.hear(Load("b", queued=0, running=1, batches=()))
+    assert (metrics.running, metrics.queued, len(metrics.alive())) == (3, 2, 2)
+    clock.now += STALE
+    metrics.hear(Load("b", queued=0, running=1, batches=()))
+    assert (metrics.running, metrics.queued, len(metrics.alive())) == (1, 4, 1)
+
+
+def metric_names() -> set[str]:
+    names = set()
+    for line in Metrics().text().decode().splitlines():
+        if found := re.match(r"# TYPE (imagegen_\w+) (\w+)", line):
+            parts = ("_bucket", "_sum", "_count") if found[2] == "histogram" else ("",)
+            names |= {found[1] + part for part in parts}
+    return {name for name in names if not name.endswith("_created")}
+
+
+def test_the_dashboard_and_the_readme_name_the_metrics_that_there_are() -> None:
+    dashboard = json.loads((ROOT / "infra/serve/grafana.json").read_text())
+    named = set(re.findall(r"imagegen_\w+", json.dumps([panel["targets"] for panel in dashboard["panels"]])))
+    assert named <= metric_names() and len(named) >= 12
+    readme = (ROOT / "README.md").read_text()
+    for name in metric_names():
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        assert base in readme, base
+
+
+def test_the_yaml_is_what_serve_and_the_builder_take() -> None:
+    from ray.serve.schema import ServeDeploySchema
+
+    from pipelines.online import build_app
+    from pipelines.online.deployments import INGRESS
+
+    given = yaml.safe_load((ROOT / "infra/serve/serve.yaml").read_text())
+    (app,) = ServeDeploySchema.model_validate(given).applications
+    assert app.import_path == "pipelines.online:build_app"
+    (parameter,) = inspect.signature(build_app).parameters.values()
+    assert parameter.annotation is ServeSettings  # else Serve would not check the arguments
+    built = build_app(ServeSettings(**app.args))
+    assert built._bound_deployment.name == INGRESS
+
+
+def test_settings_are_checked_with_the_number_at_fault() -> None:
+    for wrong in ({"max_queue": 9}, {"replicas": 3, "max_replicas": 2}, {"public_url": "ftp://x"}, {"unknown": 1}):
+        with pytest.raises(ValidationError):
+            ServeSettings(**wrong)
