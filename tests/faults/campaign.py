@@ -32,13 +32,13 @@ class Run:
 
 
 def campaign(gateway: Path, seeds: Sequence[int], kinds: Sequence[str], layouts: Sequence[str]) -> Iterator[Run]:
-    """Each seed strikes with one kind, in turn, on one layout, in turn; all else is drawn from the seed."""
+    """Each seed strikes with one kind, in turn; all else is drawn from the seed."""
     make_bucket()
     prompts = write_prompts("prompts")
     quiet: dict[str, Outcome] = {}
     for number, seed in enumerate(seeds):
         kind = kinds[number % len(kinds)]
-        layout = layouts[(number + number // len(kinds)) % len(layouts)]
+        layout = random.Random(seed).choice(layouts)
         if layout not in quiet:
             quiet[layout] = quiet_outcome(gateway, layout, prompts)
         yield faulted(gateway, seed, kind, layout, prompts, quiet[layout])
