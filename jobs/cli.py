@@ -228,7 +228,9 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are reported.", min=1)] = 3,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset."),
+        typer.Option(
+            help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve."
+        ),
     ] = None,
 ) -> None:
     """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""

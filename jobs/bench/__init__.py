@@ -10,7 +10,7 @@ from ..exit_codes import ExitCode
 from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
-LONG_PARTS = ("scale", "object-store", "img2dataset")  # minutes; only when asked for
+LONG_PARTS = ("scale", "object-store", "img2dataset", "serve")  # minutes; only when asked for
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
@@ -55,5 +55,10 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
 
         say("img2dataset: flat colours into tar shards, beside img2dataset 1.47 from local files on the same cores")
         found["img2dataset"] = measure_img2dataset(rounds)
+    if "serve" in chosen:
+        from .serve import measure_serve
+
+        say(f"serve: {images} images through the online server beside the bare model, {rounds} rounds each in turn")
+        found["serve"] = measure_serve(images, rounds)
     print_json(found)
     return ExitCode.SUCCESS

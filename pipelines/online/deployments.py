@@ -35,6 +35,7 @@ from .settings import ServeSettings
 
 INGRESS, MODEL = "Ingress", "Model"
 TELL_EVERY = 0.5  # seconds
+QUIET = {"enable_access_log": False}  # else each `hear` is a line
 OTHER_REQUESTS = 1024  # at once, beside those that make pictures: health, metrics, files, refusals
 
 
@@ -154,6 +155,7 @@ def application(settings: ServeSettings, source: Source) -> serve.Application:
         "max_queued_requests": settings.max_queue,
         "ray_actor_options": {"num_cpus": settings.cpus_per_replica, "num_gpus": gpus_of(settings)},
         "graceful_shutdown_timeout_s": patience,
+        "logging_config": QUIET,
     }
     if settings.max_replicas is None:
         options["num_replicas"] = replicas_of(settings)
@@ -172,6 +174,7 @@ def application(settings: ServeSettings, source: Source) -> serve.Application:
         backpressure_config={"status_code": 429, "retry_after_s": 1},
         ray_actor_options={"num_cpus": 0},
         graceful_shutdown_timeout_s=patience,
+        logging_config=QUIET,
     )(Ingress)
     return ingress.bind(replicas, settings, model, read_keys(settings.api_keys))
 

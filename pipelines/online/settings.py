@@ -31,20 +31,20 @@ class ServeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = "imagen-small"
-    replicas: int | None = Field(None, ge=1)
-    max_replicas: int | None = Field(None, ge=1)
-    gpus_per_replica: float | None = Field(None, ge=0)
-    cpus_per_replica: float = Field(1.0, ge=0)
-    batch_size: int | None = Field(None, ge=1)
+    replicas: int | None = Field(default=None, ge=1)
+    max_replicas: int | None = Field(default=None, ge=1)
+    gpus_per_replica: float | None = Field(default=None, ge=0)
+    cpus_per_replica: float = Field(default=1.0, ge=0)
+    batch_size: int | None = Field(default=None, ge=1)
     device: str = "auto"
-    max_queue: int = Field(256, ge=MAX_N, le=100_000)
-    deadline: float = Field(120.0, gt=0, le=86_400)
+    max_queue: int = Field(default=256, ge=MAX_N, le=100_000)
+    deadline: float = Field(default=120.0, gt=0, le=86_400)
     api_keys: str | None = None
-    rate_limit: int | None = Field(None, ge=MAX_N)
-    max_body: int = Field(2**20, ge=1024, le=2**30)
-    url_seconds: float = Field(3600.0, gt=0)
-    url_megabytes: float = Field(256.0, gt=0)
-    public_url: str | None = Field(None, pattern=r"^https?://[^/\s]+(/\S*)?$")
+    rate_limit: int | None = Field(default=None, ge=MAX_N)
+    max_body: int = Field(default=2**20, ge=1024, le=2**30)
+    url_seconds: float = Field(default=3600.0, gt=0)
+    url_megabytes: float = Field(default=256.0, gt=0)
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+(/\S*)?$")
     cors_origins: str | None = None
 
     @model_validator(mode="after")
