@@ -37,7 +37,8 @@ async function look() {
 
 function words(length) {
   if (length === null) return "";
-  return length.queued + length.running === 0 ? "queue empty" : `${length.queued} waiting, ${length.running} being drawn`;
+  if (length.queued + length.running === 0) return drawing ? "" : "queue empty"; // replicas tell a moment later
+  return `${length.queued} waiting, ${length.running} being drawn`;
 }
 
 function tell(now) {
