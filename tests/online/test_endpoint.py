@@ -1,0 +1,58 @@
+"""A job whose pictures a running server makes: the bytes of a job with its own workers, failures with their codes."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from imagen_model import Imagen
+from imagen_model.catalog import ModelNotFound
+from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Success
+from pipelines.encoding import Encoder
+from pipelines.endpoint import find_endpoint
+from pipelines.errors import EndpointUnavailable
+from tests.jobs.test_command_line import imagegen
+
+from .conftest import KEY, Server
+
+
+def test_a_job_through_a_server(imagen_server: Server, tmp_path: Path) -> None:
+    prompts = ["a red circle", "", "three blue squares", "x" * 10_001, "a green cross"]
+    pq.write_table(pa.table({"prompt": prompts, "seed": [7, 8, 9, 10, 11]}), tmp_path / "p.parquet")
+    out = tmp_path / "out"
+    run = imagegen("generate", str(tmp_path / "p.parquet"), str(out), "--endpoint", imagen_server.url)
+    assert run.returncode == 3, run.stderr
+    rows = pq.read_table(out / "manifest").sort_by("row").to_pylist()
+    assert [row["error_code"] for row in rows] == [None, "empty_prompt", None, "prompt_too_long", None]
+    pictures = Imagen.from_pretrained("imagen-small").generate_images(
+        [prompts[row] for row in (0, 2, 4)], seeds=[7, 9, 11]
+    )
+    found = [(out / row["file_name"]).read_bytes() for row in rows if row["status"] == "success"]
+    assert found == [Encoder("png").encode(picture) for picture in pictures]
+    assert rows[0]["model_revision"] == find_endpoint(imagen_server.url, "imagen-small").revision
+
+
+def test_what_is_no_server_or_serves_other_models(imagen_server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="does not serve 'sdxl'; give one of its models: imagen-small"):
+        find_endpoint(imagen_server.url, "sdxl")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(EndpointUnavailable, match="no good answer within 5 s"):
+            find_endpoint(url, "imagen-small")
+
+
+def test_keys_and_single_refusals(keyed_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMAGEGEN_API_KEY", raising=False)
+    with pytest.raises(EndpointUnavailable, match="the key comes from IMAGEGEN_API_KEY"):
+        find_endpoint(keyed_server.url, "obedient")
+    monkeypatch.setenv("IMAGEGEN_API_KEY", KEY)
+    model = find_endpoint(keyed_server.url, "obedient")
+    requests = [GenerationRequest("good", 1, width=64, height=64), GenerationRequest("bad", 2, width=63, height=64)]
+    good, bad = model.load().generate(requests)
+    assert isinstance(good, Success) and good.image.size == (64, 64)
+    assert isinstance(bad, Failure) and bad.code == ErrorCode.INVALID_SIZE
