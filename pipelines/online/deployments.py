@@ -129,6 +129,13 @@ class Ingress:
     async def hear(self, load: Load) -> None:
         self.service.metrics.hear(load)
 
+    async def wait_ready(self, seconds: float) -> bool:
+        """Whether a replica has told of itself by then."""
+        ends = time.monotonic() + seconds
+        while not self.service.ready and time.monotonic() < ends:
+            await asyncio.sleep(0.05)
+        return self.service.ready
+
     async def drain(self, seconds: float) -> bool:
         """Refuse what comes; whether all that was in flight is answered by then."""
         return await self.service.drain(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .errors import ApiError
 from .service import Service
 
+BODY_SECONDS = 30.0
 logger = logging.getLogger("imagegen.online")
 
 
@@ -24,17 +26,21 @@ def error_response(error: ApiError) -> Response:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Raises:
-    ApiError: 413, as soon as it is known that there are more bytes than the limit.
+    ApiError: 413, as soon as it is known that there are more bytes than the limit; 408 when they come too slowly.
     """
     told = request.headers.get("content-length", "0")
     found = bytearray()
     if not told.isdecimal() or int(told) <= limit:
-        async for piece in request.stream():
-            found += piece
-            if len(found) > limit:
-                break
-        else:
-            return bytes(found)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for piece in request.stream():
+                    found += piece
+                    if len(found) > limit:
+                        break
+                else:
+                    return bytes(found)
+        except TimeoutError:
+            raise ApiError(408, "body_timeout", f"the body did not come within {BODY_SECONDS:g} seconds") from None
     raise ApiError(413, "body_too_large", f"the body may have at most {limit:,} bytes; shorten it")
 
 

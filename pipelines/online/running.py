@@ -18,6 +18,7 @@ from .keys import VARIABLE, read_keys
 from .settings import ServeSettings
 
 APP = "imagegen"
+STARTING = 60.0  # seconds for a replica that has loaded its model to say so
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -63,7 +64,7 @@ def server_running(
     Raises:
         WorkersFailed: the model could not be loaded.
     """
-    from ray import serve  # noqa: F401  # its log handlers must be there when they are silenced
+    from ray import serve  # before its log handlers are silenced
 
     from ..ray_flow import ray
 
@@ -72,6 +73,7 @@ def server_running(
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
         ray.init(
+            address="local",  # never a cluster that happens to run here
             num_cpus=cpus,
             object_store_memory=OBJECT_STORE,
             include_dashboard=False,
@@ -80,8 +82,9 @@ def server_running(
         )
         try:
             yield start(settings, source, host, port)
-        finally:
-            stop()
+            serve.shutdown()
+        finally:  # after an interruption this alone, for Serve would wait for what is in flight
+            ray.shutdown()
 
 
 def start(settings: ServeSettings, source: Source, host: str, port: int) -> Running:
@@ -95,14 +98,7 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
         handle = serve.run(application(settings, source), name=APP, route_prefix="/", logging_config=quiet)
     except RuntimeError as error:
         raise WorkersFailed(f"the server could not be started: {root_cause(error)}") from error
+    if not handle.wait_ready.remote(STARTING).result(timeout_s=STARTING + 10):
+        raise WorkersFailed("the server was started, but no replica says that it is ready; see --log-file")
     shown = f"[{host}]" if ":" in host else host
     return Running(f"http://{shown}:{port}", handle)
-
-
-def stop() -> None:
-    from ray import serve
-
-    from ..ray_flow import ray
-
-    serve.shutdown()
-    ray.shutdown()

@@ -89,3 +89,9 @@ def obedient(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterat
 def keyed_server(obedient: Callable[..., Server]) -> Server:
     """Two replicas, batches of up to 4, 12 pictures at most, 30 seconds, 40 pictures a minute for each key."""
     return obedient(replicas=2, max_queue=12, deadline=30, max_body=4096)
+
+
+@pytest.fixture(scope="session")
+def single_server(obedient: Callable[..., Server]) -> Server:
+    """As the other with one replica, so that what waits waits behind what is held."""
+    return obedient(replicas=1, max_queue=12, deadline=100)

@@ -44,55 +44,76 @@ def in_flight(server: Server) -> int:
     return sum(queue(server).values())
 
 
-def test_past_the_queue_429_at_once_and_who_leaves_frees_a_place(keyed_server: Server) -> None:
-    held = keyed_server.folder / "queue"
-    waiting = [begin(keyed_server, f"HOLD {held} {number}", n=4) for number in range(3)]
+def test_past_the_queue_429_at_once_and_who_leaves_frees_a_place(single_server: Server) -> None:
+    held = single_server.folder / "queue"
+    waiting = [begin(single_server, f"HOLD {held} {number}", n=4) for number in range(3)]
     # The path ends at the first blank, so that all of them wait for the same file.
-    wait_for(lambda: in_flight(keyed_server) == 12)
+    wait_for(lambda: in_flight(single_server) == 12)
     with pytest.raises(openai.RateLimitError) as full:
-        keyed_server.client().images.generate(prompt="one more")
+        single_server.client().images.generate(prompt="one more")
     assert full.value.code == "queue_full" and int(full.value.response.headers["retry-after"]) >= 1
     for path in ("/health", "/ready"):  # while every model is busy
-        with urllib.request.urlopen(keyed_server.url + path) as answer:
+        with urllib.request.urlopen(single_server.url + path) as answer:
             assert answer.status == 200
     waiting.pop().close()
-    wait_for(lambda: in_flight(keyed_server) == 8)
-    last = begin(keyed_server, "the freed place", seed=5)
-    wait_for(lambda: in_flight(keyed_server) == 9)
+    wait_for(lambda: in_flight(single_server) == 8)
+    last = begin(single_server, "the freed place", seed=5)
+    wait_for(lambda: in_flight(single_server) == 9)
     held.touch()
     assert all(connection.getresponse().status == 200 for connection in waiting)
     (item,) = json.loads(last.getresponse().read())["data"]
     assert base64.b64decode(item["b64_json"]) == expected("the freed place", 5)
-    wait_for(lambda: in_flight(keyed_server) == 0)
+    wait_for(lambda: in_flight(single_server) == 0)
 
 
-def test_a_request_that_left_before_its_turn_never_reaches_the_model(keyed_server: Server) -> None:
-    held = keyed_server.folder / "left"
-    busy = [begin(keyed_server, f"HOLD {held} {number}") for number in range(2)]
-    wait_for(lambda: running(keyed_server) == 2)
-    gone = begin(keyed_server, "nobody waits for this")
-    wait_for(lambda: queue(keyed_server)["queued"] == 1)
+def test_a_request_that_left_before_its_turn_never_reaches_the_model(single_server: Server) -> None:
+    held = single_server.folder / "left"
+    busy = begin(single_server, f"HOLD {held}")
+    wait_for(lambda: running(single_server) == 1)
+    gone = begin(single_server, "nobody waits for this")
+    wait_for(lambda: queue(single_server)["queued"] == 1)
     gone.close()
-    wait_for(lambda: queue(keyed_server)["queued"] == 0)
+    wait_for(lambda: queue(single_server)["queued"] == 0)
     held.touch()
-    assert [connection.getresponse().status for connection in busy] == [200, 200]
-    seen = [path.read_text() for path in keyed_server.folder.glob("*-*")]
+    assert busy.getresponse().status == 200
+    seen = [path.read_text() for path in single_server.folder.glob("*-*")]
     assert not any("nobody waits" in prompts for prompts in seen)
 
 
-def test_one_that_raises_does_not_hurt_its_neighbours(keyed_server: Server) -> None:
-    held = keyed_server.folder / "neighbours"
-    busy = [begin(keyed_server, f"HOLD {held} {number}") for number in range(2)]
-    wait_for(lambda: running(keyed_server) == 2)
-    connections = [begin(keyed_server, "BOOM" if number == 3 else f"good {number}", seed=1) for number in range(6)]
-    wait_for(lambda: queue(keyed_server)["queued"] == 6)
+def test_a_stream_that_is_left_frees_its_place(single_server: Server) -> None:
+    held = single_server.folder / "stream"
+    busy = begin(single_server, f"HOLD {held}")
+    wait_for(lambda: running(single_server) == 1)
+    stream = begin(single_server, "a stream that nobody reads", n=3, stream=True)
+    assert stream.getresponse().status == 200  # queued
+    assert in_flight(single_server) == 4
+    stream.close()
+    wait_for(lambda: in_flight(single_server) == 1)
+    held.touch()
+    assert busy.getresponse().status == 200
+    assert not any("nobody reads" in path.read_text() for path in single_server.folder.glob("*-*"))
+
+
+def test_a_stream_that_fails_says_so_in_an_event(keyed_server: Server) -> None:
+    stream = keyed_server.client().images.generate(prompt="BOOM", stream=True)
+    with pytest.raises(openai.APIError, match="boom") as failed:
+        list(stream)
+    assert failed.value.code == "generation_failed"
+
+
+def test_one_that_raises_does_not_hurt_its_neighbours(single_server: Server) -> None:
+    held = single_server.folder / "neighbours"
+    busy = begin(single_server, f"HOLD {held}")
+    wait_for(lambda: running(single_server) == 1)
+    connections = [begin(single_server, "BOOM" if number == 3 else f"good {number}", seed=1) for number in range(6)]
+    wait_for(lambda: queue(single_server)["queued"] == 6)
     held.touch()
     answers = [connection.getresponse() for connection in connections]
     assert [answer.status for answer in answers] == [200, 200, 200, 500, 200, 200]
     for number, answer in enumerate(answers):
         if number != 3:
             assert base64.b64decode(json.loads(answer.read())["data"][0]["b64_json"]) == expected(f"good {number}", 1)
-    assert all(connection.getresponse().status == 200 for connection in busy)
+    assert busy.getresponse().status == 200
 
 
 def test_a_killed_replica_loses_only_what_was_on_it(keyed_server: Server) -> None:
@@ -198,6 +219,17 @@ def test_deadline_rate_limit_and_a_stop_that_finishes_what_is_in_flight(obedient
     assert found.data is not None and found.data[0].b64_json is not None
     assert base64.b64decode(found.data[0].b64_json) == expected(f"HOLD {held}", 9)
     assert server.process.wait(120) == 0
+
+
+def test_a_second_interrupt_drops_what_is_in_flight(obedient: Callable[..., Server]) -> None:
+    server = obedient(replicas=1)
+    connection = begin(server, f"HOLD {server.folder / 'never'}")
+    wait_for(lambda: running(server) == 1)
+    server.process.send_signal(signal.SIGINT)
+    wait_for(lambda: not ready(server))
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(50) == 130  # the model itself would hold for 60 seconds
+    connection.close()
 
 
 def ready(server: Server) -> bool:
