@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 
 from imagen_model.generation import Success
-from pipelines.batch import Preview, preview
+from pipelines.batch import Preview, preview, source_of
 from pipelines.encoding import Encoder
 from pipelines.job import BatchJob
-from pipelines.weights import find_source
 
 from .display import duration, size_of
 
@@ -25,7 +24,7 @@ class Calibration:
 
 def calibrate(job: BatchJob) -> Calibration:
     """Generate and encode one batch in this process, after one that warms up."""
-    generator = find_source(job.model).load(job.pool.batch_size, job.pool.device)
+    generator = source_of(job).load(job.pool.batch_size, job.pool.device)
     requests = [job.request(f"a picture of number {index}") for index in range(generator.batch_size)]
     generator.generate(requests)
     began = time.perf_counter()

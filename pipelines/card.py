@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import yaml
@@ -18,6 +17,7 @@ from PIL import Image
 
 from .census import Census
 from .croissant import croissant
+from .encoding import EXTENSIONS
 from .formats import OutputFormat, output_format
 from .formats.layout import successes
 from .formats.parquet import dataset_schema, dtype_name
@@ -85,8 +85,7 @@ def sample_grid(pictures: Sequence[Image.Image]) -> bytes:
 
 def dataset_title(plan: Plan) -> str:
     """After the table, not the output's folder: two runs of one job write the same card."""
-    name = PurePosixPath(plan.prompts.rstrip("/")).stem
-    return f"{name or 'prompts'} by {plan.settings.model}"
+    return f"{plan.table_name} by {plan.settings.model}"
 
 
 def readme(plan: Plan, layout: OutputFormat, census: Census, schema: ManifestSchema, samples: list[Sample]) -> str:
@@ -158,11 +157,10 @@ def loading(layout: OutputFormat) -> list[str]:
 
 def tar_features(plan: Plan, schema: ManifestSchema) -> list[dict[str, object]]:
     """Of a webdataset, so that `datasets` need not guess types from the first rows."""
-    extension = "jpg" if plan.settings.image_format == "jpeg" else plan.settings.image_format
     columns: list[pa.Field] = [field for field in dataset_schema(schema) if field.name != "image"]
     row = sorted(({"name": field.name, "dtype": dtype_name(field.type)} for field in columns), key=lambda f: f["name"])
     return [
-        {"name": extension, "dtype": "image"},
+        {"name": EXTENSIONS[plan.settings.image_format], "dtype": "image"},
         {"name": "txt", "dtype": "string"},
         {"name": "json", "struct": row},
         {"name": "__key__", "dtype": "string"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -50,12 +49,11 @@ MEDIA = {"imagefolder": "image/*", "webdataset": "application/x-tar", "parquet":
 
 def croissant(plan: Plan, layout: OutputFormat, schema: ManifestSchema) -> dict[str, Any]:
     """The description as JSON-LD. Its record set is the manifest, which every output format has."""
-    name = PurePosixPath(plan.prompts.rstrip("/")).stem or "prompts"
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": f"{name}-{plan.settings.model}".replace("/", "-"),
+        "name": f"{plan.table_name}-{plan.settings.model}".replace("/", "-"),
         "description": f"Synthetic pictures made by {plan.settings.model} from a table of prompts.",
         "distribution": [
             file_set("pictures", layout.files, MEDIA[layout.name]),

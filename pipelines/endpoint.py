@@ -72,9 +72,9 @@ def find_endpoint(url: str, model: str) -> EndpointModel:
             entry["takes_negative_prompt"],
         )
         return EndpointModel(url, wanted, entry["revision"], rules)
+    except ModelNotFound:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ModelNotFound):
-            raise
         raise EndpointUnavailable(
             f"{url} does not say what its models take ({error!r}); give the address of an `imagegen serve`"
         ) from error

@@ -77,7 +77,8 @@ def export(source: str, target_format: str, output: str, follow: Follow = unhear
     check_writable(copy)
     with Lease(copy):
         copy.sweep()
-        pin(copy, dataclasses.replace(plan, output_format=target.name))
+        copied = dataclasses.replace(plan, output_format=target.name)
+        pin(copy, copied)
         schema = ManifestSchema.stored(read_manifest(store, 0).schema)
         done = finished_shards(copy)
         pending = [number for number, _, _ in plan.bounds() if number not in done]
@@ -100,7 +101,7 @@ def export(source: str, target_format: str, output: str, follow: Follow = unhear
                     threads.shutdown(wait=True, cancel_futures=True)
                     raise
         whole = count_shards(copy, range(plan.shards))
-        write_card(copy, load_plan(copy), whole, range(plan.shards), schema)
+        write_card(copy, copied, whole, range(plan.shards), schema)
         copy.sweep()
     good = whole.images - whole.failed
     return Export(source, output, target.name, plan.shards, len(pending), good, whole.failed, whole.bytes)

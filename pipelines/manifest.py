@@ -155,19 +155,12 @@ class Finish(Protocol):
     def finish(self, entries: Sequence[Entry]) -> None: ...
 
 
-def write_shard(
-    store: Store, writer: Finish, shard: int, entries: Sequence[Entry], schema: ManifestSchema
-) -> list[Entry]:
-    """Commit: the pictures are made durable first; the manifest is the last object to appear.
-
-    Returns:
-        the entries in the order in which they are stored.
-    """
+def write_shard(store: Store, writer: Finish, shard: int, entries: Sequence[Entry], schema: ManifestSchema) -> None:
+    """Commit: the pictures are made durable first; the manifest is the last object to appear."""
     ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
     writer.finish(ordered)
     store.put(manifest_key(shard), manifest_bytes(pa.Table.from_pylist(ordered, schema=schema.full)))
     store.flush(MANIFEST)
-    return ordered
 
 
 def manifest_bytes(table: pa.Table) -> bytes:

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from .errors import ForeignOutput, InvalidJob, NoPlan
@@ -92,6 +93,11 @@ class Plan:
     settings: Settings
     output_format: str
     segments: tuple[Segment, ...]
+
+    @property
+    def table_name(self) -> str:
+        """The prompt table's own name, without folder and ending."""
+        return PurePosixPath(self.prompts.rstrip("/")).stem or "prompts"
 
     @property
     def rows(self) -> int:

@@ -114,9 +114,7 @@ class S3Store:
         for _ in range(UPLOADS):
             begun = self.call("create_multipart_upload", Key=self.base + key)["UploadId"]
             try:
-                self.upload_parts(
-                    key, begun, [(start, min(length, size - start)) for start in range(0, size, length)], part
-                )
+                self.upload_parts(key, begun, spans(size, length), part)
                 return
             except FileNotFoundError:
                 continue  # a sweep took the parts away: begin anew

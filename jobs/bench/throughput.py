@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.batch import run_batch
+from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob, Pool
 from pipelines.progress import Progress, Summary
 
@@ -19,6 +20,7 @@ from .tables import write_prompts
 ENCODER_ROWS = 6_000
 ENCODER_SIZE = "512x512"
 SHARDS_A_CORE = 16  # enough that the first and last few may be left out
+FEWEST_SHARDS_A_CORE = 4
 
 
 def measure_pipeline(images: int, rounds: int) -> dict[str, Any]:
@@ -73,9 +75,12 @@ def run_through(model: str, images: int, size: str | None, cores: int) -> tuple[
     def hear(progress: Progress) -> None:
         heard.append((time.perf_counter(), progress.images_done))
 
+    least = cores * FEWEST_SHARDS_A_CORE
+    if images < least:
+        raise InvalidJob(f"a steady state on {cores} cores takes at least {least} images, got {images}; give --images")
     with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
         table = write_prompts(Path(folder) / "prompts.parquet", images)
-        rows = max(8, images // (cores * SHARDS_A_CORE))
+        rows = max(min(8, images // least), images // (cores * SHARDS_A_CORE))
         job = BatchJob(str(table), f"{folder}/out", model=model, size=size, shard_rows=rows, pool=Pool(workers=cores))
         summary = run_batch(job, hear)
     return summary, steady_rate(heard, cores)
