@@ -178,6 +178,12 @@ def serve(
     ] = None,
     url_megabytes: Annotated[float | None, typer.Option(help="How much of them together; default 256.")] = None,
     public_url: Annotated[str | None, typer.Option(help="What their URLs begin with, behind a proxy.")] = None,
+    batch_folder: Annotated[
+        str | None, typer.Option(help="Folder or URL of files and batches; default in your data folder.")
+    ] = None,
+    max_file_megabytes: Annotated[float | None, typer.Option(help="Of a file for a batch; default 200.")] = None,
+    max_batch_requests: Annotated[int | None, typer.Option(help="That a batch may have; default 50,000.")] = None,
+    keep_days: Annotated[float | None, typer.Option(help="How long files and batches are kept; default 30.")] = None,
     cors_origins: Annotated[
         str | None, typer.Option(help="Origins whose pages may call the API, between commas; default none.")
     ] = None,

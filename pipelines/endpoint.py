@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -35,12 +35,17 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class EndpointModel:
-    """A model behind a server's OpenAI Images API. The fields are as in `imagen_model.catalog.ModelSource`."""
+    """A model behind a server's OpenAI Images API. The fields are as in `imagen_model.catalog.ModelSource`.
+
+    Args:
+        key: of the server, as the driver's environment has it; a cluster's workers have another.
+    """
 
     url: str
     name: str
     revision: str
     rules: RequestRules
+    key: str | None = field(default=None, repr=False)
 
     def load(self, batch_size: int | None = None, device: str = "auto") -> EndpointGenerator:
         """Args:
@@ -56,7 +61,8 @@ def find_endpoint(url: str, model: str) -> EndpointModel:
         ModelNotFound: it serves others.
         EndpointUnavailable: it does not answer, refuses the key, or is no server of this program.
     """
-    with Server(url) as server:
+    key = os.environ.get(API_KEY)
+    with Server(url, key) as server:
         entries = server.call("GET", "/v1/models", FIRST_PATIENCE).get("data", [])
     try:
         served = {entry["id"]: entry for entry in entries}
@@ -71,7 +77,7 @@ def find_endpoint(url: str, model: str) -> EndpointModel:
             entry["limits"],
             entry["takes_negative_prompt"],
         )
-        return EndpointModel(url, wanted, entry["revision"], rules)
+        return EndpointModel(url, wanted, entry["revision"], rules, key)
     except ModelNotFound:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -85,7 +91,7 @@ class EndpointGenerator:
 
     def __init__(self, model: EndpointModel, batch_size: int) -> None:
         self.model, self.batch_size, self.rules = model, batch_size, model.rules
-        self.server = Server(model.url)
+        self.server = Server(model.url, model.key)
         self.threads = ThreadPoolExecutor(batch_size, thread_name_prefix="endpoint")
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
@@ -121,9 +127,8 @@ class Refused(Exception):
 class Server:
     """The server's HTTP side; safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
-        key = os.environ.get(API_KEY)
         headers = PRIORITY | ({"Authorization": f"Bearer {key}"} if key else {})
         timeout = httpx2.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         self.client = httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)

@@ -7,22 +7,31 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
+from .batches.api import Batches, add_batches
 from .errors import ApiError
 from .frontier import Frontier, error_response, read_body
+from .openapi import EVENT_STREAM, Health, Images, ModelEntry, ModelList, Queue, Ready, describe, errors, success
 from .page import add_page
-from .schemas import ImageRequest, parse_request
-from .service import Service
+from .request_schema import PARAMETERS, request_schema
+from .schemas import parse_request
+from .service import MEDIA_TYPES, Service
 
 GENERATIONS, FILES = "/v1/images/generations", "/v1/images/files"
 PRIORITY = "x-imagegen-priority"  # "batch": online requests go first
 EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no"}
 
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+PICTURES = dict.fromkeys(MEDIA_TYPES.values(), BINARY)
+REPLAYED = {"idempotent-replayed": {"schema": {"type": "string", "enum": ["true"]}}}
 
-def create_app(service: Service) -> FastAPI:
+
+def create_app(service: Service, batches: Batches | None = None) -> FastAPI:
     # No documentation pages: they load scripts from elsewhere. /openapi.json is there.
     app = FastAPI(title="imagegen", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Frontier, service=service)
@@ -36,10 +45,17 @@ def create_app(service: Service) -> FastAPI:
     async def refuse_unrouted(request: Request, error: HTTPException) -> Response:
         return await refuse(request, unrouted(request, error))
 
+    @app.exception_handler(RequestValidationError)
+    async def refuse_values(request: Request, error: RequestValidationError) -> Response:
+        return await refuse(request, invalid_query(error))
+
     add_images(app, service)
     add_models(app, service)
     add_operations(app, service)
     add_page(app)
+    if batches is not None:
+        add_batches(app, batches)
+    describe(app, bool(service.keys.digests))
     return app
 
 
@@ -49,18 +65,38 @@ def unrouted(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == 404:
         return ApiError(404, "unknown_url", f"there is nothing at {where}")
     if error.status_code == 405:
-        allowed = dict(error.headers or {})
-        message = f"{where} is not possible; use {allowed.get('Allow', 'another method')}"
-        return ApiError(405, "method_not_allowed", message, headers=allowed)
+        allowed = methods_at(request)
+        return ApiError(
+            405, "method_not_allowed", f"{where} is not possible; use {allowed}", headers={"Allow": allowed}
+        )
     return ApiError(error.status_code, "invalid_request", str(error.detail))
 
 
-def add_images(app: FastAPI, service: Service) -> None:
-    body = {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": ImageRequest.model_json_schema()}}}
-    }
+def methods_at(request: Request) -> str:
+    """Of every route with that path; Starlette names those of the first one."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
-    @app.post(GENERATIONS, openapi_extra=body)
+
+def invalid_query(error: RequestValidationError) -> ApiError:
+    """FastAPI's own answer: a parameter of the URL."""
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return ApiError(400, "invalid_value", f"{name}: {first['msg']}, got {first.get('input')!r:.80}", name)
+
+
+def add_images(app: FastAPI, service: Service) -> None:
+    body = {"required": True, "content": {"application/json": {"schema": request_schema(service.model)}}}
+    answers = success(Images, "The pictures; with `stream` the events of one.", content=EVENT_STREAM, headers=REPLAYED)
+
+    @app.post(
+        GENERATIONS,
+        openapi_extra={"requestBody": body, "parameters": PARAMETERS},
+        responses=answers | errors(400, 401, 404, 408, 409, 413, 415, 422, 429, 503, 504),
+    )
     async def generations(request: Request) -> Response:
         owner = service.keys.owner(request.headers.get("authorization"))
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -91,7 +127,11 @@ def add_images(app: FastAPI, service: Service) -> None:
             if key is not None and not streaming:
                 service.answers.end(owner, key, body)
 
-    @app.get(FILES + "/{name}")
+    @app.get(
+        FILES + "/{name}",
+        response_class=Response,
+        responses=success(None, "A picture.", content=PICTURES) | errors(404),
+    )
     async def file(name: str) -> Response:
         found = service.files.get(name)
         if found is None:
@@ -124,12 +164,12 @@ async def recorded(
 
 
 def add_models(app: FastAPI, service: Service) -> None:
-    @app.get("/v1/models")
+    @app.get("/v1/models", responses=success(ModelList, "The one model that is served.") | errors(401))
     async def models(request: Request) -> dict[str, Any]:
         service.keys.owner(request.headers.get("authorization"))
         return {"object": "list", "data": [service.model.entry()]}
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:path}", responses=success(ModelEntry, "The model.") | errors(401, 404))
     async def model(name: str, request: Request) -> dict[str, Any]:
         service.keys.owner(request.headers.get("authorization"))
         if name not in service.model.names:
@@ -137,21 +177,25 @@ def add_models(app: FastAPI, service: Service) -> None:
             raise ApiError(404, "model_not_found", message, "model")
         return service.model.entry()
 
-    @app.get("/v1/queue")
+    @app.get("/v1/queue", responses=success(Queue, "What waits and what is being made.") | errors(401))
     async def queue(request: Request) -> dict[str, int]:
         service.keys.owner(request.headers.get("authorization"))
         return {"queued": service.metrics.queued, "running": service.metrics.running}
 
 
 def add_operations(app: FastAPI, service: Service) -> None:
-    @app.get("/health")
+    @app.get("/health", responses=success(Health, "The process answers.") | errors())
     async def health() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/ready")
+    waiting = {503: {"model": Ready, "description": "No replica is ready, or the server is stopping."}}
+
+    @app.get("/ready", responses=success(Ready, "Pictures can be asked for.") | waiting | errors())
     async def ready() -> Response:
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
-    @app.get("/metrics")
+    text = {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}
+
+    @app.get("/metrics", response_class=Response, responses=success(None, "For Prometheus.", content=text) | errors())
     async def metrics() -> Response:
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import Any, cast
 
 # Read by Ray at import.
@@ -24,9 +25,14 @@ from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from ..endpoint import API_KEY
 from ..stage import Source
+from ..storage import open_store
 from ..weights import find_source
 from .app import create_app
+from .batches.api import Batches
+from .batches.runner import BatchRunner, Surroundings
+from .batches.store import BatchStore
 from .errors import ApiError, model_loading, queue_full, replica_died
 from .keys import Keys, read_keys
 from .replica import Event, Job, Load, Painter, Picture, Refusal
@@ -122,12 +128,15 @@ class Ingress:
         backend = Replicas(handle)
         self.service = Service(settings, model, Keys(digests, settings.rate_limit), backend)
         backend.service = self.service
+        store = BatchStore(open_store(batch_folder(settings)))
+        self.batches = Batches(self.service, store, BatchRunner(store, surroundings(settings, self.service)))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self.service)
+        return create_app(self.service, self.batches)
 
     async def hear(self, load: Load) -> None:
         self.service.metrics.hear(load)
+        self.batches.runner.start()  # there is somebody to make the pictures
 
     async def wait_ready(self, seconds: float) -> bool:
         """Whether a replica has told of itself by then."""
@@ -138,7 +147,23 @@ class Ingress:
 
     async def drain(self, seconds: float) -> bool:
         """Refuse what comes; whether all that was in flight is answered by then."""
+        self.batches.runner.stop()
         return await self.service.drain(seconds)
+
+
+def surroundings(settings: ServeSettings, service: Service) -> Surroundings:
+    environment = {API_KEY: service.keys.admit_internal()} if service.keys.digests else {}
+    address = str(ray.get_runtime_context().gcs_address)
+    names = tuple(sorted(service.model.names))
+    seconds = settings.keep_days * 24 * 3600
+    return Surroundings(settings.own_url, names, address, settings.max_batch_requests, environment, seconds)
+
+
+def batch_folder(settings: ServeSettings) -> str:
+    if settings.batch_folder is not None:
+        return settings.batch_folder
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return str(Path(base).expanduser() / "imagegen" / "batches")
 
 
 def build_app(args: ServeSettings) -> serve.Application:

@@ -93,6 +93,10 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
     from .deployments import application
 
     quiet = {"enable_access_log": False, "log_level": "WARNING"}
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{port}"
+    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)
+    settings = settings.model_copy(update={"own_url": f"http://{own}:{port}"})
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port}, logging_config=quiet)
     try:
         handle = serve.run(application(settings, source), name=APP, route_prefix="/", logging_config=quiet)
@@ -100,5 +104,4 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
         raise WorkersFailed(f"the server could not be started: {root_cause(error)}") from error
     if not handle.wait_ready.remote(STARTING).result(timeout_s=STARTING + 10):
         raise WorkersFailed("the server was started, but no replica says that it is ready; see --log-file")
-    shown = f"[{host}]" if ":" in host else host
-    return Running(f"http://{shown}:{port}", handle)
+    return Running(url, handle)

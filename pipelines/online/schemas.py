@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -78,21 +79,7 @@ def parse_request(body: bytes, models: frozenset[str], rules: RequestRules, late
     Raises:
         ApiError: 400 or 404, with the parameter at fault.
     """
-    try:
-        values = json.loads(body.decode("utf-8"), parse_constant=no_constant)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else f"{error}"
-        raise ApiError(400, "invalid_json", f"the body is not JSON: {reason:.200}") from None
-    if not isinstance(values, dict):
-        raise ApiError(400, "invalid_json", 'the body must be a JSON object such as {"prompt": "a red circle"}')
-    # Before pydantic, which cannot name a parameter that holds half a surrogate pair.
-    for name in values:
-        if name not in ImageRequest.model_fields:
-            raise unknown(name)
-    try:
-        given = ImageRequest.model_validate(values)
-    except ValidationError as problem:
-        raise mistake(problem) from None
+    given = read_body_as(ImageRequest, body)
     if given.model is not None and given.model not in models:
         known = ", ".join(sorted(models))
         message = f"no model called {given.model!r:.100} is served here; there is: {known}"
@@ -107,13 +94,43 @@ def parse_request(body: bytes, models: frozenset[str], rules: RequestRules, late
     )
 
 
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def read_body_as(kind: type[Body], body: bytes) -> Body:
+    """Raises:
+    ApiError: 400; it is not JSON, or not of that kind.
+    """
+    try:
+        values = json.loads(body.decode("utf-8"), parse_constant=no_constant, parse_float=number)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else f"{error}"
+        raise ApiError(400, "invalid_json", f"the body is not JSON: {reason:.200}") from None
+    if not isinstance(values, dict):
+        raise ApiError(400, "invalid_json", 'the body must be a JSON object such as {"prompt": "a red circle"}')
+    # Before pydantic, which cannot name a parameter that holds half a surrogate pair.
+    for name in values:
+        if name not in kind.model_fields:
+            raise unknown(name, tuple(kind.model_fields))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as problem:
+        raise mistake(problem) from None
+
+
 def no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def unknown(name: str) -> ApiError:
+def number(text: str) -> int | float:
+    """In JSON, as its schemas have it, 2.0 is the whole number 2."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def unknown(name: str, fields: Iterable[str]) -> ApiError:
     what = "is not supported by this server" if name in KNOWN_ELSEWHERE else "is not known"
-    known = ", ".join(ImageRequest.model_fields)
+    known = ", ".join(fields)
     return ApiError(400, "unsupported_parameter", f"parameter {name!r:.100} {what}; known are: {known}", name[:100])
 
 

@@ -147,14 +147,8 @@ class Service:
             raise self.error_of(found)
         for picture in found:
             self.count(picture, asked.encoder)
-        return {
-            "created": int(time.time()),
-            "background": "opaque",
-            "data": [self.item(picture, asked, files_url) for picture in found],
-            "output_format": asked.encoder.image_format,
-            "size": asked.size,
-            "usage": NO_USAGE,
-        }
+        data = [self.item(picture, asked, files_url) for picture in found]
+        return images_body(data, asked.encoder.image_format, asked.size, int(time.time()))
 
     def item(self, picture: Picture, asked: Asked, files_url: str) -> dict[str, Any]:
         seed = asked.requests[picture.index].seed
@@ -222,6 +216,18 @@ class Service:
         if refusal.code == DEADLINE_EXCEEDED:
             return deadline_exceeded(self.settings.deadline)
         return refused(refusal.code, refusal.message)
+
+
+def images_body(data: list[dict[str, Any]], image_format: str, size: str, created: int) -> dict[str, Any]:
+    """The answer to a request for pictures; `created` is Unix time."""
+    return {
+        "created": created,
+        "background": "opaque",
+        "data": data,
+        "output_format": image_format,
+        "size": size,
+        "usage": NO_USAGE,
+    }
 
 
 def server_sent(name: str, data: Mapping[str, Any]) -> bytes:

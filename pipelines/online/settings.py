@@ -25,6 +25,12 @@ class ServeSettings(BaseModel):
         max_body: bytes of a request's body.
         url_seconds, url_megabytes: how long, and how much of them together, pictures asked for by URL are kept.
         public_url: what these URLs begin with, such as https://images.example.org; None for the address asked.
+        batch_folder: folder or URL of files and batches, which outlive the server; None for `imagegen/batches` in the
+            user's data folder. One server at a time.
+        own_url: where processes beside this server reach it; `imagegen serve` knows by itself.
+        max_file_megabytes: of a file for a batch.
+        max_batch_requests: that a batch may have.
+        keep_days: how long files and finished batches are kept.
         cors_origins: origins whose pages may call the API, between commas; None for none but its own.
     """
 
@@ -45,6 +51,11 @@ class ServeSettings(BaseModel):
     url_seconds: float = Field(default=3600.0, gt=0)
     url_megabytes: float = Field(default=256.0, gt=0)
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+(/\S*)?$")
+    batch_folder: str | None = None
+    own_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://[^/\s]+$")
+    max_file_megabytes: float = Field(default=200.0, gt=0, le=10_000)
+    max_batch_requests: int = Field(default=50_000, ge=1, le=1_000_000)
+    keep_days: float = Field(default=30.0, gt=0)
     cors_origins: str | None = None
 
     @model_validator(mode="after")

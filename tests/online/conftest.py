@@ -35,7 +35,7 @@ class Server:
 
 
 def start(command: list[str], folder: Path) -> Server:
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1", "XDG_DATA_HOME": str(folder)}
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -95,3 +95,9 @@ def keyed_server(obedient: Callable[..., Server]) -> Server:
 def single_server(obedient: Callable[..., Server]) -> Server:
     """As the other with one replica, so that what waits waits behind what is held."""
     return obedient(replicas=1, max_queue=12, deadline=100)
+
+
+@pytest.fixture(scope="session")
+def wide_server(obedient: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """Two replicas, and every limit as it is where nobody sets one."""
+    return obedient(replicas=2, batch_folder=tmp_path_factory.mktemp("batches"))

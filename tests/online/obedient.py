@@ -13,8 +13,8 @@ from imagen_model.generation import GenerationRequest, Generator, RequestRules, 
 
 
 class Obedient(FlatColourGenerator):
-    """`HOLD <path>` waits until the file is there; `BOOM` raises; `POISON` kills the process. Each batch leaves a
-    file in `folder`, named by its process and number, with its prompts in it."""
+    """`HOLD <path>` waits until the file is there; `NAP` takes 20 ms; `BOOM` raises; `POISON` kills the process. Each
+    batch leaves a file in `folder`, named by its process and number, with its prompts in it."""
 
     def __init__(self, batch_size: int, folder: str) -> None:
         super().__init__(batch_size)
@@ -30,6 +30,8 @@ class Obedient(FlatColourGenerator):
             until = time.monotonic() + 60  # a test that failed must not hold up the others
             while held and not Path(held).exists() and time.monotonic() < until:
                 time.sleep(0.01)
+        if any("NAP" in prompt for prompt in prompts):
+            time.sleep(0.02)
         if any("POISON" in prompt for prompt in prompts):
             os._exit(1)
         if any("BOOM" in prompt for prompt in prompts):

@@ -1,0 +1,75 @@
+"""The JSON schema of a request for pictures, as narrow as the served model: what fits it is made, what does not is
+refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imagen_model.generation import MAX_PROMPT_CHARACTERS
+
+from .schemas import ImageRequest
+from .service import ServedModel
+
+# No control characters but tab and line ends; what counts as blank to `str.strip`.
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+BLANK = r"\t\n\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+RANGES: dict[str, dict[str, float]] = {
+    "num_inference_steps": {"minimum": 1, "maximum": 1000},
+    "guidance_scale": {"minimum": 0, "maximum": 100},
+    "top_k": {"minimum": 0, "maximum": 65_536},
+    "top_p": {"exclusiveMinimum": 0, "maximum": 1},
+    "temperature": {"minimum": 0, "maximum": 10},
+}
+TOGETHER: list[dict[str, Any]] = [
+    {
+        "if": {"properties": {"output_compression": {"type": "integer"}}, "required": ["output_compression"]},
+        "then": {"properties": {"output_format": {"enum": ["jpeg", "webp"]}}, "required": ["output_format"]},
+    },
+    {
+        "if": {"properties": {"partial_images": {"type": "integer"}}, "required": ["partial_images"]},
+        "then": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+    },
+    {
+        "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+        "then": {"properties": {"response_format": {"enum": ["b64_json", None]}}},
+    },
+]
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "idempotency-key",
+    "in": "header",
+    "description": "A request under a key that was used gets that one's answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+PARAMETERS: list[dict[str, Any]] = [
+    IDEMPOTENCY_KEY,
+    {
+        "name": "x-imagegen-priority",
+        "in": "header",
+        "description": "`batch` lets all others go first.",
+        "schema": {"type": "string"},
+    },
+]
+
+
+def request_schema(model: ServedModel) -> dict[str, Any]:
+    """Of the body of `POST /v1/images/generations`."""
+    schema = ImageRequest.model_json_schema()
+    known = schema["properties"]
+    text = {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS}
+    known["prompt"] |= text | {"minLength": 1, "pattern": f"^[^{CONTROL}]*[^{CONTROL}{BLANK}][^{CONTROL}]*$"}
+    negative = text | {"pattern": f"^[^{CONTROL}]*$"} if model.rules.takes_negative_prompt else {"const": ""}
+    known["negative_prompt"] = optional(negative)
+    known["model"] = {"enum": [*sorted(model.names), None]}
+    known["size"] = {"enum": [*(f"{width}x{height}" for width, height in model.rules.sizes), "auto", None]}
+    for name, range_ in RANGES.items():
+        if name not in model.rules.defaults:
+            known[name] = {"type": "null", "description": "Not this model's."}
+            continue
+        kind = "integer" if name in {"num_inference_steps", "top_k"} else "number"
+        limit = min(range_["maximum"], model.rules.limits.get(name, range_["maximum"]))
+        known[name] = optional({"type": kind, **range_, "maximum": limit})
+    return schema | {"allOf": TOGETHER}
+
+
+def optional(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
