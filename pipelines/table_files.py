@@ -17,7 +17,9 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".txt": "text",
+    ".json": "coco",
 }
+NAMED = {*FORMATS.values(), "conceptual-captions"}  # a TSV without a header: only where it is said
 
 
 class TableFiles:
@@ -26,7 +28,7 @@ class TableFiles:
     Attributes:
         paths: on `filesystem`, sorted.
         names: relative to the folder that was named; what a plan records, so that a moved table is still known.
-        format: parquet, csv, tsv, jsonl or text.
+        format: parquet, csv, tsv, jsonl, text, coco or conceptual-captions.
     """
 
     def __init__(self, prompts: str, input_format: str | None = None) -> None:
@@ -38,8 +40,8 @@ class TableFiles:
             NoFilesMatch: nothing is there.
             TableError: the files' names tell different formats, or none.
         """
-        if input_format is not None and input_format not in set(FORMATS.values()):
-            known = ", ".join(sorted(set(FORMATS.values())))
+        if input_format is not None and input_format not in NAMED:
+            known = ", ".join(sorted(NAMED))
             raise InvalidJob(f"input format {input_format!r} is not known; give one of: {known}")
         self.prompts = prompts
         self.absolute = prompts if "://" in prompts else str(Path(prompts).expanduser().absolute())
@@ -64,7 +66,8 @@ class TableFiles:
         if self.filesystem.isdir(root):
             base = PurePosixPath(root)
             found = [path for path in self.filesystem.find(root) if not hidden(PurePosixPath(path).relative_to(base))]
-            known = [path for path in found if PurePosixPath(path).suffix.lower() in FORMATS]
+            # A lone .json beside tables is somebody's configuration more often than captions.
+            known = [path for path in found if FORMATS.get(PurePosixPath(path).suffix.lower(), "coco") != "coco"]
             return sorted(known or found), base
         return ([root] if self.filesystem.isfile(root) else []), PurePosixPath(root).parent
 

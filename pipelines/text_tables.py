@@ -1,4 +1,4 @@
-"""CSV, TSV, JSONL and plain text become Parquet once, so that everything after reads one format.
+"""CSV, TSV, JSONL, plain text and caption files become Parquet once, so that everything after reads one format.
 
 Streaming, with memory bounded by `BATCH` rows: a file is read once to learn its columns' types (JSONL only)
 and once to write it. A line that cannot be read becomes a row whose `INVALID` column says why: it ends in the
@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imagen_model.caption_files import NotACaptionFile, read_coco, read_conceptual_captions
+
 from .columns import map_columns
 from .errors import EmptyTable, TableError
 
@@ -25,6 +27,7 @@ MAX_COLUMNS = 1000
 MAX_FIELD = 4 * 2**20  # characters of one CSV field: an unclosed quote must not swallow a whole file
 BATCH = 4096  # rows in memory
 TEXT = pa.string()
+CAPTION_FILES = {"coco": read_coco, "conceptual-captions": read_conceptual_captions}
 
 Row = dict[str, Any]
 
@@ -34,10 +37,10 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
 
     Args:
         name: the file's name, for messages.
-        file_format: csv, tsv, jsonl or text.
+        file_format: csv, tsv, jsonl, text, coco or conceptual-captions.
 
     Raises:
-        TableError: the file is UTF-16, or has no header, or no prompt column.
+        TableError: the file is UTF-16, or has no header, or no prompt column, or is none of that format.
     """
     with open_file() as file:
         if file.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
@@ -45,6 +48,9 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
     if file_format == "jsonl":
         schema = learn_schema(open_file, prompt_column, name)
         rows = jsonl_rows(open_file, schema, map_columns(schema.names, prompt_column).parts["prompt"])
+    elif file_format in CAPTION_FILES:
+        schema = pa.schema(dict.fromkeys(("id", "prompt", "image"), TEXT))
+        rows = caption_rows(open_file, file_format, name)
     elif file_format == "text":
         schema = pa.schema({"prompt": TEXT})
         rows = text_rows(open_file)
@@ -93,6 +99,18 @@ def text_rows(open_file: Callable[[], Any]) -> Iterator[Row]:
         for line in lines(file):
             text, problem = decode(line)
             yield {"prompt": None if problem else text, INVALID: problem}
+
+
+def caption_rows(open_file: Callable[[], Any], file_format: str, name: str) -> Iterator[Row]:
+    """`image` is the captioned picture's file name or URL, and passes through to the manifest."""
+    with open_file() as file:
+        try:
+            for found in CAPTION_FILES[file_format](file):
+                caption = None if found.caption is None else storable(found.caption)
+                image = None if found.image is None else storable(found.image)
+                yield {"id": storable(found.id), "prompt": caption, "image": image, INVALID: found.problem}
+        except NotACaptionFile as error:
+            raise TableError(f"{name}: {error}") from error
 
 
 def delimited_rows(open_file: Callable[[], Any], file_format: str, name: str) -> tuple[list[str], Iterator[Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -22,6 +23,11 @@ from imagen_model import Imagen
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Success
 from pipelines.encoding import Encoder
+from pipelines.lease import Lease
+from pipelines.online.batches.runner import BatchRunner, Surroundings
+from pipelines.online.batches.store import BatchStore
+from pipelines.online.errors import ApiError
+from pipelines.storage import LocalStore
 
 from .conftest import KEY, OTHER_KEY, Server
 
@@ -292,10 +298,16 @@ def test_batches_survive_the_death_of_any_process_and_a_new_server(
             assert pictures(good[str(number)]) == [flat(f"row {number}", number)]
 
 
-def test_two_servers_do_not_share_a_folder(server: Server, obedient: Callable[..., Server]) -> None:
-    folder = next(path for path in psutil.Process(server.process.pid).cmdline() if path.startswith("batch_folder="))
-    second = obedient(replicas=1, batch_folder=folder.removeprefix("batch_folder="))
-    with pytest.raises(openai.InternalServerError) as refusal:
-        second.client().files.list()
-    assert refusal.value.status_code == 503 and "is being written by" in str(refusal.value)
-    assert second.client().images.generate(prompt="still here").data
+def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    surroundings = Surroundings("http://127.0.0.1:1", ("flat",), "none", 100, {}, 3600.0)
+
+    async def second() -> None:
+        runner = BatchRunner(BatchStore(store), surroundings)
+        runner.start()
+        await runner.check_available()
+
+    with Lease(store), pytest.raises(ApiError, match="is being written by process") as refusal:
+        asyncio.run(second())
+    assert (refusal.value.status, refusal.value.headers["retry-after"]) == (503, "5")
+    asyncio.run(second())  # once the other is gone

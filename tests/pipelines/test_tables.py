@@ -72,6 +72,50 @@ def test_lines_that_cannot_be_read_stay_rows(
         assert (reason is None) if expected is None else (expected in reason)
 
 
+COCO = {
+    "images": [{"id": 9, "file_name": "000000000009.jpg"}, {"id": 7}],
+    "annotations": [
+        {"id": 1, "image_id": 9, "caption": " A red apple. \n"},
+        {"id": 2, "image_id": 7, "caption": "no picture"},
+        {"id": 3, "image_id": 9},
+        "no annotation",
+    ],
+}
+
+
+def test_coco_captions_are_rows_in_the_files_order(tmp_path: Path) -> None:
+    (tmp_path / "captions.json").write_text(json.dumps(COCO))
+    rows = read(tmp_path / "captions.json", tmp_path)
+    assert column(rows) == ["A red apple.", "no picture", None, None]
+    assert column(rows, "id") == ["1", "2", "3", "3"]
+    assert column(rows, "image") == ["000000000009.jpg", None, "000000000009.jpg", None]
+    problems = column(rows, INVALID)
+    assert problems[:2] == [None, None] and "no caption" in problems[2] and "not an object" in problems[3]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"annotations": 3}', b"\xff"])
+def test_json_that_is_no_coco_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(errors.TableError, match=r"a\.json: .*COCO"):
+        read(tmp_path / "a.json", tmp_path)
+
+
+def test_conceptual_captions_have_no_header_and_no_quoting(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_bytes(b'a "man\thttp://a/1.jpg\r\nno url\nbad \xff\tx\n' + "日落\thttp://b".encode())
+    rows = read(tmp_path / "train.tsv", tmp_path, input_format="conceptual-captions")
+    assert column(rows) == ['a "man', None, None, "日落"]
+    assert column(rows, "image") == ["http://a/1.jpg", None, None, "http://b"]
+    assert column(rows, "id") == ["1", "2", "3", "4"]
+    assert [bool(problem) for problem in column(rows, INVALID)] == [False, True, True, False]
+
+
+def test_a_json_file_beside_tables_in_a_folder_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.txt").write_text("one\n")
+    (tmp_path / "tables" / "config.json").write_text("{}")
+    assert column(read(tmp_path / "tables", tmp_path)) == ["one"]
+
+
 def test_an_unclosed_quote_does_not_swallow_the_file(tmp_path: Path) -> None:
     lines = b"".join(b"row %d\n" % index for index in range(700_000))
     (tmp_path / "a.csv").write_bytes(b'prompt\n"never closed\n' + lines)
