@@ -59,7 +59,9 @@ def generate(
     image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
     output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
-    input_format: Annotated[str | None, typer.Option(help="parquet, csv, tsv, jsonl, text, coco or conceptual-captions.")] = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="parquet, csv, tsv, jsonl, text, coco or conceptual-captions.")
+    ] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts; default: prompt, text, ...")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first rows; the rest can follow later.")] = None,
     extend: Annotated[
