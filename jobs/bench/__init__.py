@@ -58,7 +58,9 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
     if "serve" in chosen:
         from .serve import measure_serve
 
-        say(f"serve: {images} images through the online server beside the bare model, {rounds} rounds each in turn")
+        say(
+            f"serve: {images} images, the online server beside the bare model and LitServe 0.2, {rounds} rounds in turn"
+        )
         found["serve"] = measure_serve(images, rounds)
     print_json(found)
     return ExitCode.SUCCESS

@@ -28,7 +28,8 @@ from imagen_model.generation import GenerationRequest, Success
 from pipelines.encoding import Encoder
 
 from ..report import say
-from .peer import PeerSettings, Rates, install, run_peer
+from .img2dataset_peer import PYTHONS, PeerSettings, Rates, run_peer
+from .peer import install
 from .tables import write_prompts
 from .throughput import ratio
 
@@ -41,7 +42,7 @@ QUALITY = 95
 def measure_img2dataset(rounds: int) -> dict[str, Any]:
     """Rounds of both in turn, img2dataset with the settings that were fastest for it in short tries before."""
     cores = os.cpu_count() or 1
-    commands = install()
+    commands = install("img2dataset", PYTHONS)  # some 300 MB
     with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as name:
         folder = Path(name)
         prompts = write_prompts(folder / "prompts.parquet", IMAGES)

@@ -1,76 +1,110 @@
-"""The online server beside what it stands on: the bare model's throughput, and the latency of a bare call."""
+"""The online server beside what it stands on (the bare model, a bare call) and beside LitServe with the same model.
+
+One of them is up at a time: what an idle server costs would be taken from the others.
+"""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import statistics
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from imagen_model.catalog import find_model
-from imagen_model.generation import GenerationRequest
+from pipelines.errors import InvalidJob
 from pipelines.online.running import check_address, server_running
 from pipelines.online.settings import ServeSettings
 
+from ..report import say
 from .bare import bare_rate, requests
+from .client import Client
+from .litserve_peer import LitServeSettings, litserve_running
+from .peer import install
+from .sleeping import measure_sleeping
 from .throughput import ratio
 
 MODEL = "imagen-small"
 CONCURRENT = 16
 LONE = 5  # requests of a round
+TRIED = (LitServeSettings(16, 0.05), LitServeSettings(16, 0.01), LitServeSettings(8, 0.05), LitServeSettings(8, 0.01))
 
 
 def measure_serve(images: int, rounds: int) -> dict[str, Any]:
-    """imagen-small with one replica a core: pictures a second at 16 requests at once beside one bare loop a core,
-    and seconds of a lone request beside those of the same call in this process."""
+    """imagen-small in one process a core: pictures a second at 16 requests at once beside one bare loop a core and
+    beside LitServe, with the settings that were fastest for it in short tries before; and seconds of a lone request
+    beside those of the same call in this process."""
     cores = os.cpu_count() or 1
-    settings = ServeSettings(model=MODEL, replicas=cores)
-    source, generator = find_model(MODEL), find_model(MODEL).load()
-    through, bare, lone, calls = [], [], [], []
-    port = check_address(settings, "127.0.0.1", 0, False)
-    with server_running(settings, source, "127.0.0.1", port):
-        served_rate(port, 2 * CONCURRENT)  # every replica has run once
-        for _ in range(rounds):
-            bare.append(bare_rate("model", images, cores))
-            through.append(served_rate(port, images))
-            for request in requests(LONE, MODEL):
-                began = time.perf_counter()
-                generator.generate([request])
-                calls.append(time.perf_counter() - began)
-                began = time.perf_counter()
-                ask(port, request)
-                lone.append(time.perf_counter() - began)
+    if images < 2 * CONCURRENT:
+        raise InvalidJob(f"{CONCURRENT} requests at once take at least {2 * CONCURRENT} images, got {images}")
+    # Ray's 15 would yield to whatever else the machine does, the bare loops and LitServe would not.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    commands = install("litserve")
+    chosen = fastest(commands, images, cores)
+    through, bare, peers, lone, calls = [], [], [], [], []
+    for _ in range(rounds):
+        bare.append(bare_rate("model", images, cores))
+        with litserve_running(commands, chosen, cores) as port:
+            theirs, rate = measured(port, images)
+        peers.append(rate)
+        with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
+            settings = ServeSettings(model=MODEL, replicas=cores, batch_folder=folder)
+            port = check_address(settings, "127.0.0.1", 0, False)
+            with server_running(settings, find_model(MODEL), "127.0.0.1", port):
+                ours, rate = measured(port, images)
+                each, alone = measure_lone(port)
+        through.append(rate)
+        calls += each
+        lone += alone
+        if ours != theirs:
+            raise RuntimeError("LitServe's picture is another one than imagegen's")
+        say(f"bare {bare[-1]:.2f} images/s, LitServe {peers[-1]:.2f}, imagegen {through[-1]:.2f}")
     return {
         "cores": cores,
         "images": images,
         "concurrent": CONCURRENT,
+        "litserve": "0.2.19",
+        "litserve_max_batch_size": chosen.batch,
+        "litserve_batch_timeout": chosen.timeout,
         "served_images_per_second": round(statistics.median(through), 2),
         "bare_images_per_second": round(statistics.median(bare), 2),
+        "litserve_images_per_second": round(statistics.median(peers), 2),
         "ratio": ratio(through, bare),
+        "litserve_ratio": ratio(through, peers),
         "lone_request_seconds": round(statistics.median(lone), 4),
         "bare_call_seconds": round(statistics.median(calls), 4),
         "lone_ratio": ratio(lone, calls),
+        "sleeping": measure_sleeping(rounds),
     }
 
 
-def served_rate(port: int, images: int) -> float:
-    """Images a second, from the first request to the last answer."""
-    with ThreadPoolExecutor(CONCURRENT) as threads:
+def fastest(commands: Path, images: int, cores: int) -> LitServeSettings:
+    tried: dict[LitServeSettings, float] = {}
+    for settings in TRIED:
+        with litserve_running(commands, settings, cores) as port:
+            _, tried[settings] = measured(port, images // 2)
+        say(f"LitServe with {settings.batch} a batch, {settings.timeout:g} s: {tried[settings]:.2f} images/s")
+    return max(tried, key=lambda settings: tried[settings])
+
+
+def measured(port: int, images: int) -> tuple[bytes, float]:
+    """One picture, and images a second once every process has run."""
+    client = Client(port, CONCURRENT)
+    client.rate(2 * CONCURRENT)
+    return client.ask(requests(1, MODEL)[0]), client.rate(images)
+
+
+def measure_lone(port: int) -> tuple[list[float], list[float]]:
+    """Seconds of calls in this process, and of the same ones over HTTP with nobody else there."""
+    client, generator = Client(port, 1), find_model(MODEL).load()
+    generator.generate(requests(1, MODEL))
+    calls, lone = [], []
+    for request in requests(LONE, MODEL):
         began = time.perf_counter()
-        for _ in threads.map(lambda request: ask(port, request), requests(images, MODEL)):
-            pass
-        return images / (time.perf_counter() - began)
-
-
-def ask(port: int, request: GenerationRequest) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    body = json.dumps({"prompt": request.prompt, "seed": request.seed})
-    connection.request("POST", "/v1/images/generations", body, {"content-type": "application/json"})
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    if answer.status != 200:
-        raise RuntimeError(f"the server answered {answer.status}: {content[:300]!r}")
+        generator.generate([request])
+        calls.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        client.ask(request)
+        lone.append(time.perf_counter() - began)
+    return calls, lone

@@ -1,9 +1,12 @@
 """Requests that come one by one become batches for one model, which runs in a thread of its own.
 
-A batch takes whatever waits when the model is free, at once: an idle model never waits for company, a busy one finds
-larger batches. Groups (what can share a batch) take turns: next is the group whose oldest request, or whose last
-turn, lies furthest back. So a long group cannot hold up a short one, and within a group order is of arrival.
-Requests that can wait (those of batch jobs) only take places that are left.
+A batch takes whatever waits when the model is free: an idle model never waits for company, a busy one finds larger
+batches. Clients that were answered together come back together, a few milliseconds apart; so after a batch of several
+the model waits a moment for as many, at most a twentieth of the time that the batch took.
+
+Groups (what can share a batch) take turns: next is the group whose oldest request, or whose last turn, lies furthest
+back. So a long group cannot hold up a short one, and within a group order is of arrival. Requests that can wait (those
+of batch jobs) only take places that are left.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -56,6 +60,10 @@ class Batch:
 
     size: int
     seconds: float
+
+
+LINGER = 0.05  # of the last batch's seconds
+LONGEST_LINGER = 0.1  # seconds
 
 
 @dataclass(eq=False, slots=True)
@@ -108,6 +116,8 @@ class Batcher:
         self.groups: dict[Key, Group] = {}
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.worker: asyncio.Task[None] | None = None
+        self.arrived = asyncio.Event()
+        self.last, self.ended = Batch(0, 0.0), 0.0  # the last batch, and when it ended
 
     def submit(
         self,
@@ -139,6 +149,7 @@ class Batcher:
             self.queued += 1
             entry.done.add_done_callback(partial(self.forget, key, entry))
             futures.append(entry.done)
+        self.arrived.set()
         if self.worker is None or self.worker.done():
             self.worker = loop.create_task(self.work())
         return futures
@@ -161,6 +172,7 @@ class Batcher:
     async def work(self) -> None:
         """Until nothing waits."""
         await asyncio.sleep(0)  # what arrives in the same turn of the loop goes into the same batch
+        await self.linger()
         while batch := self.take():
             self.running = len(batch)
             began = time.monotonic()
@@ -171,18 +183,42 @@ class Batcher:
             except Exception as error:
                 results = [failure_of(error)] * len(batch)
             self.running = 0
+            self.ended = time.monotonic()
+            self.last = Batch(len(batch), self.ended - began)
             if self.on_batch is not None:
-                self.on_batch(Batch(len(batch), time.monotonic() - began))
+                self.on_batch(self.last)
             for entry, result in zip(batch, results, strict=True):
                 if not entry.done.done():
                     entry.done.set_result(Drawn(result, began - entry.arrived, len(batch)))
             await asyncio.sleep(0)
+            if self.groups:
+                await self.linger()
+
+    async def linger(self) -> None:
+        """Until as many wait as the last batch had, or for the moment that it earned."""
+        if self.last.size < 2:
+            return
+        ends = self.ended + min(LINGER * self.last.seconds, LONGEST_LINGER)
+        while (left := ends - time.monotonic()) > 0 and self.company() < self.last.size:
+            self.arrived.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.arrived.wait(), left)
+
+    def company(self) -> int:
+        """How many could be in the next batch."""
+        if not self.groups:
+            return 0
+        key = self.next_key()
+        return sum(len(self.groups[one].waiting) for one in {key, Key(True, key.shared)} if one in self.groups)
+
+    def next_key(self) -> Key:
+        return min(self.groups, key=lambda key: (key.later, self.groups[key].turn()))
 
     def take(self) -> list[Waiting]:
         """The next batch; empty when nothing waits."""
         self.expire()
         while self.groups:
-            key = min(self.groups, key=lambda key: (key.later, self.groups[key].turn()))
+            key = self.next_key()
             size = self.batch_size
             if isinstance(self.generator, Grouping):
                 size = min(size, self.generator.group_size(key.shared))

@@ -1,7 +1,7 @@
 """The server as two Serve deployments: one ingress, which speaks HTTP, and replicas, which hold the model.
 
 There is one ingress process, because the queue's limit, idempotency and the pictures kept for their URLs are in its
-memory; it computes nothing. Replicas tell it of themselves twice a second, by a call of their own.
+memory; it computes nothing. Replicas tell it of themselves once a second, by a call of their own.
 
 No `from __future__ import annotations` here: Serve looks at the type of `build_app`'s argument.
 """
@@ -40,7 +40,7 @@ from .service import ServedModel, Service
 from .settings import ServeSettings
 
 INGRESS, MODEL = "Ingress", "Model"
-TELL_EVERY = 0.5  # seconds
+TELL_EVERY = 1.0  # seconds
 QUIET = {"enable_access_log": False}  # else each `hear` is a line
 OTHER_REQUESTS = 1024  # at once, beside those that make pictures: health, metrics, files, refusals
 

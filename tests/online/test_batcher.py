@@ -196,3 +196,32 @@ def test_what_can_wait_takes_only_places_that_are_left() -> None:
         assert generator.batches[1:] == [["a4", "a1"], ["c1", "c2"], ["c3"], ["b1"], ["a2", "a3"]]
 
     run(check)
+
+
+def test_clients_that_were_answered_together_are_waited_for_a_moment() -> None:
+    """Five milliseconds apart, after a batch of three that took 1.5 seconds: one batch. A lone one is not held up."""
+
+    async def test() -> None:
+        generator = Gated()
+        batcher = Batcher(generator)
+        together = batcher.submit(asked("a", "b", "c"))
+        await asyncio.to_thread(generator.entered.acquire)
+        await asyncio.sleep(1.5)
+        generator.open()
+        await asyncio.gather(*together)
+        again = []
+        for prompt in ("d", "e", "f"):
+            again += batcher.submit(asked(prompt))
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*again)
+        assert generator.batches == [["a", "b", "c"], ["d", "e", "f"]]
+
+        (lone,) = batcher.submit(asked("g"))
+        await lone  # held for what is left of the moment, at most
+        for prompt in ("h", "i"):
+            (done,) = batcher.submit(asked(prompt))
+            drawn = await done
+            assert drawn.waited < 0.05 and drawn.batch == 1
+        await batcher.close()
+
+    run(test)
