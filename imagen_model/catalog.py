@@ -12,7 +12,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .flat_colour import FlatColourGenerator
 from .generation import Generator, RequestRules
 
@@ -21,6 +23,8 @@ BUNDLED = Path(__file__).parent / "checkpoints"
 UNPUBLISHED = "google/imagen-text-to-image"
 DEFAULT_MODEL = "imagen-small"
 FLAT_COLOUR = "flat-colour"
+# How much larger than its last stage makes them a cascade's pictures can be asked for.
+ENLARGED = 4
 
 
 class ModelNotFound(ValueError):
@@ -170,15 +174,21 @@ def read_rules(config: bytes, place: str) -> RequestRules:
     return rules_from_config(values)
 
 
-def rules_from_config(config: dict[str, object]) -> RequestRules:
+def rules_from_config(config: dict[str, Any]) -> RequestRules:
     """What an Imagen takes, read from its `config.json`."""
-    base = int(str(config["image_size"]))
-    sampling = config.get("sampling_defaults")
-    defaults: dict[str, int | float] = dict(sampling) if isinstance(sampling, dict) else {}
-    shown = int(str(config.get("display_factor", 8)))
-    sides = [base * factor for factor in (shown, *(other for other in (1, 2, 4, 8, 16, 32) if other != shown))]
+    base = int(config["image_size"])
+    stages = [DenoiserConfig.of(fields) for fields in config.get("super_resolution") or []]
+    diffusion = ([DenoiserConfig.of(config["denoiser"])] if config.get("denoiser") else []) + stages
+    defaults: dict[str, int | float] = dict(config.get("sampling_defaults") or {})
+    if any(stage.inference_steps is None for stage in diffusion):
+        defaults.setdefault("num_inference_steps", DEFAULT_STEPS)
+    last = stages[-1].image_size if stages else base
+    final = last * int(config.get("display_factor", 8))
+    # A base's few large cells can be shown at any of these sizes.
+    largest = max(ENLARGED * last, 32 * base)
+    others = [base * 2**power for power in range(16) if base * 2**power <= largest]
     return RequestRules(
-        sizes=tuple((side, side) for side in sides),
+        sizes=tuple((side, side) for side in (final, *(side for side in others if side != final))),
         defaults=defaults,
         limits={"guidance_scale": 20.0},
     )

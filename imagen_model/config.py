@@ -7,28 +7,40 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .denoiser_config import DenoiserConfig
+
+BASES = ("pixel_decoder", "denoising_unet")
+
 
 @strict
 class ImagenConfig(PreTrainedConfig):
-    """Sizes of the three parts: text encoder, Transformer encoder, masked Transformer decoder of pixels.
+    """Sizes of the parts: text encoder, base stage, super-resolution stages.
 
     Args:
+        base: "pixel_decoder" (a Transformer encoder and a masked Transformer decoder of pixels) or "denoising_unet".
+        denoiser: fields of `DenoiserConfig` for a "denoising_unet" base.
+        super_resolution: fields of `DenoiserConfig` for each further stage, in order; each starts from the size before.
         text_config: configuration of the text encoder, as transformers' own `to_dict()` writes it.
         train_text_encoder: whether the text encoder learns with the rest; a borrowed BERT or T5 stays frozen.
         max_text_tokens: tokens of a prompt, 1 to 512; a longer prompt is refused, never cut.
-        image_size: side of the picture that the decoder draws, in pixels.
+        image_size: side of the picture that the base draws, in pixels.
         levels: values that a channel can take, 2 to 256; 256 is the full range of 8 bits.
         hidden_size, num_layers, num_heads: of the decoder.
         encoder_layers: layers of the Transformer encoder between text encoder and decoder.
         feed_forward_size: inner width of the gated feed-forward blocks.
         neighbour_radius: how many pixels up, left and right the causal view of the neighbours reaches.
         pixel_embedding_size: width of a neighbour's embedding.
-        display_factor: how much larger than `image_size` a picture is shown by default (a power of two).
-        sampling_defaults: guidance_scale, temperature, top_k and top_p where a request names none.
+        display_factor: how much larger than the last stage makes it a picture is shown by default (a power of two);
+            a new super-resolution stage sets it to 1.
+        sampling_defaults: guidance_scale, temperature, top_k, top_p and, for diffusion, num_inference_steps where a
+            request names none.
     """
 
     model_type = "imagen"
 
+    base: str = "pixel_decoder"
+    denoiser: dict[str, Any] | None = None
+    super_resolution: list[dict[str, Any]] | None = None
     text_config: dict[str, Any] | None = None
     train_text_encoder: bool = True
     max_text_tokens: int = 96
@@ -56,3 +68,34 @@ class ImagenConfig(PreTrainedConfig):
             raise ValueError(f"max_text_tokens must be from 1 to 512, got {self.max_text_tokens}")
         if self.neighbour_radius < 1:
             raise ValueError(f"neighbour_radius must be at least 1, got {self.neighbour_radius}")
+        if self.base not in BASES:
+            raise ValueError(f"base must be one of {', '.join(BASES)}, got {self.base!r}")
+        if (self.base == "denoising_unet") != (self.denoiser is not None):
+            raise ValueError(f"denoiser must be given for a denoising_unet base and only then, base is {self.base!r}")
+        self.validate_cascade()
+
+    def validate_cascade(self) -> None:
+        base = self.base_stage
+        if base is not None and (base.low_resolution_size is not None or base.image_size != self.image_size):
+            raise ValueError(
+                f"a base stage must have no low_resolution_size and image_size {self.image_size}, "
+                f"got {base.low_resolution_size} and {base.image_size}"
+            )
+        before = self.image_size
+        for index, stage in enumerate(self.stages):
+            if stage.low_resolution_size != before:
+                raise ValueError(
+                    f"super_resolution[{index}] must start from the {before} pixels of the stage before it, "
+                    f"its low_resolution_size is {stage.low_resolution_size}"
+                )
+            before = stage.image_size
+
+    @property
+    def base_stage(self) -> DenoiserConfig | None:
+        """Of a "denoising_unet" base; None for a pixel decoder."""
+        return None if self.denoiser is None else DenoiserConfig.of(self.denoiser)
+
+    @property
+    def stages(self) -> list[DenoiserConfig]:
+        """The super-resolution stages in order."""
+        return [DenoiserConfig.of(fields) for fields in self.super_resolution or []]

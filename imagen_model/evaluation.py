@@ -18,7 +18,7 @@ from .illustrations import worlds
 from .illustrations.captions import NUMBERS, plural, with_article
 from .illustrations.checker import SeenObject, read_landscape, read_objects
 from .illustrations.drawing import draw
-from .illustrations.scene import PLACES, RELATIONS, TIMES, Scene
+from .illustrations.scene import GRID, PLACES, RELATIONS, TIMES, Scene
 
 CATEGORIES = (
     "single object",
@@ -188,6 +188,11 @@ def shuffled(asked: Sequence[Question], images: Sequence[Image.Image]) -> list[I
 
 
 def answer(generator: Generator, asked: Sequence[Question], seed: int) -> list[Image.Image | None]:
-    requests = [GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32) for index, one in enumerate(asked)]
+    # The checker reads whole cells: a finer picture's edges run through them, so the base's own picture is judged.
+    side = GRID if (GRID, GRID) in generator.rules.sizes else None
+    requests = [
+        GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32, width=side, height=side)
+        for index, one in enumerate(asked)
+    ]
     results = generator.generate(requests)
     return [None if isinstance(result, Failure) else result.image for result in results]

@@ -1,11 +1,15 @@
 """Imagen: text in, picture out, as a transformers model.
 
+A text encoder, whose states every stage reads for itself; a base stage (pixel decoder or denoising U-Net); and any
+number of super-resolution stages. One folder holds them all.
+
 Shapes: prompts become (batch, tokens) ids, the text encoder's and the Transformer encoder's states
-(batch, tokens, hidden); a picture is (batch, side * side, 3) levels, row by row.
+(batch, tokens, hidden); to the pixel decoder a picture is (batch, side * side, 3) levels, row by row.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +28,8 @@ from transformers.utils import logging as transformers_logging
 
 from .catalog import find_folder
 from .config import ImagenConfig
+from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
+from .denoising_unet import DenoisingUNet
 from .pixel_decoder import PixelDecoder
 from .text import TextTransformer, build_text_encoder, text_encoder_config, tokenize
 
@@ -40,7 +46,10 @@ class ImagenOutput(ModelOutput):
 
 
 class Imagen(PreTrainedModel):
-    """Text encoder, Transformer encoder, masked Transformer decoder of pixels."""
+    """Text encoder, base stage, super-resolution stages.
+
+    A pixel decoder base is a `text_transformer` and a `decoder`, a denoising base a `denoiser`.
+    """
 
     config_class = ImagenConfig
     base_model_prefix = "imagen"
@@ -51,10 +60,49 @@ class Imagen(PreTrainedModel):
     def __init__(self, config: ImagenConfig, tokenizer: Any = None) -> None:
         super().__init__(config)
         self.text_encoder = build_text_encoder(config)
-        self.text_transformer = TextTransformer(config, text_encoder_config(config).hidden_size)
-        self.decoder = PixelDecoder(config)
+        text_size = self.text_size = text_encoder_config(config).hidden_size
+        if config.base_stage is None:
+            self.text_transformer = TextTransformer(config, text_size)
+            self.decoder = PixelDecoder(config)
+        else:
+            self.denoiser = DenoisingUNet(config.base_stage, text_size)
+        if config.stages:
+            self.super_resolution = nn.ModuleList(DenoisingUNet(stage, text_size) for stage in config.stages)
         self.tokenizer = tokenizer
         self.post_init()
+
+    @property
+    def stages(self) -> list[DenoisingUNet]:
+        """The super-resolution stages in order."""
+        return list(getattr(self, "super_resolution", []))
+
+    def put_stage(self, index: int, stage: DenoiserConfig) -> None:
+        """Add an untrained super-resolution stage, or put it in the place of one.
+
+        Raises:
+            ValueError: it does not fit the sizes before and after it, or leaves a gap.
+        """
+        fields = list(self.config.super_resolution or [])
+        if index > len(fields):
+            raise ValueError(f"super_resolution[{index}] has no stage before it; there are {len(fields)} stages")
+        self.config.super_resolution = [*fields[:index], dataclasses.asdict(stage), *fields[index + 1 :]]
+        self.config.display_factor = 1
+        self.config.sampling_defaults = {"num_inference_steps": DEFAULT_STEPS, **(self.config.sampling_defaults or {})}
+        self.config.validate_architecture()
+        net = DenoisingUNet(stage, self.text_size)
+        net.apply(self._init_weights)
+        self.super_resolution = nn.ModuleList([*self.stages[:index], net, *self.stages[index + 1 :]])
+
+    def put_denoising_base(self, stage: DenoiserConfig) -> None:
+        """Put an untrained denoising U-Net in the place of the base; the text encoder stays."""
+        self.config.base, self.config.denoiser = "denoising_unet", dataclasses.asdict(stage)
+        self.config.image_size = stage.image_size
+        self.config.validate_architecture()
+        for name in ("text_transformer", "decoder"):
+            if hasattr(self, name):
+                delattr(self, name)
+        self.denoiser = DenoisingUNet(stage, self.text_size)
+        self.denoiser.apply(self._init_weights)
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
@@ -121,20 +169,28 @@ class Imagen(PreTrainedModel):
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
 
-    def encode_text(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """(batch, tokens) ids and mask -> (batch, tokens, hidden) states for the decoder."""
+    def text_states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens) ids and mask -> the text encoder's states (batch, tokens, text hidden), for all stages."""
         frozen = not self.config.train_text_encoder
         with torch.no_grad() if frozen else torch.enable_grad() if torch.is_grad_enabled() else torch.no_grad():
-            states = self.text_encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
-        return self.text_transformer(states, mask)
+            return self.text_encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+
+    def encode_text(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """(batch, tokens) ids and mask -> (batch, tokens, hidden) states for the pixel decoder."""
+        return self.text_transformer(self.text_states(input_ids, mask), mask)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, pixels: Tensor) -> ImagenOutput:
-        """Teacher forcing.
+        """Teacher forcing of a pixel decoder base.
 
         Args:
             input_ids, attention_mask: (batch, tokens).
             pixels: (batch, positions, 3) levels, int64, row by row.
+
+        Raises:
+            ValueError: the base is a denoising U-Net, which gives no probabilities of pixels.
         """
+        if self.config.base_stage is not None:
+            raise ValueError("a denoising_unet base gives no likelihood; use a model whose base is a pixel_decoder")
         mask = attention_mask.bool()
         logits = self.decoder(pixels, self.encode_text(input_ids, mask), mask)
         loss = F.cross_entropy(logits.flatten(0, 2), pixels.flatten())
@@ -160,7 +216,8 @@ class Imagen(PreTrainedModel):
         Args:
             prompt: what it shows.
             seed: 0 to 2**32 - 1; the same seed gives the same picture, alone or in any batch.
-            parameters: `width`, `height`, `guidance_scale`, `temperature`, `top_k`, `top_p`, `negative_prompt`.
+            parameters: `width`, `height`, `guidance_scale`, `temperature`, `top_k`, `top_p`, `negative_prompt`,
+                `num_inference_steps`; those that the model has.
 
         Raises:
             InvalidRequest: a value that cannot be; the message names it, its limit and the remedy.

@@ -3,6 +3,9 @@
 A row's picture must not depend on its neighbours, and floating-point products of different shapes sum in
 different orders. So the model only ever runs on tiles of one fixed number of rows; a short tile is filled up
 with copies. `batch_size` says how many requests to hand over at a time and changes no picture.
+
+A picture is read (text states, once), drawn by the base, and carried on by as many super-resolution stages as its
+size needs.
 """
 
 from __future__ import annotations
@@ -12,18 +15,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
-from PIL import Image
+from torch import Tensor
 
 from .catalog import rules_from_config
 from .decoding import decode
 from .generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, Result, Success, Watcher
 from .imagen import Imagen, single_thread_on_cpu
+from .progress import Progress, at_size
 from .sampling import SamplingParameters, uniforms
+from .stages import Conditions, run_stage
 from .text import PromptTooLong, tokenize
 
-# Rows of the model that run together, measured in `imagegen bench`: on a CPU a larger tile gains little and
+# Rows of the base that run together, measured in `imagegen bench`: on a CPU a larger tile gains little and
 # makes a lone picture pay more; a GPU is idle below this.
 CPU_TILE = 8
 GPU_TILE = 64
@@ -35,17 +39,18 @@ SHORT_TEXT = 32
 
 @dataclass(frozen=True, slots=True)
 class TileShape:
-    """What decides the shapes of the arithmetic, a property of a request and never of its neighbours."""
+    """What decides the arithmetic that rows share, a property of a request and never of its neighbours.
+
+    Args:
+        guided: whether the base runs on the prompts and on what to steer away from.
+        stages: super-resolution stages that the size needs.
+        steps: of the diffusion stages that take the request's number; 0 where none does.
+    """
 
     guided: bool
     text_length: int
-
-
-def by_shape(ready: dict[int, GenerationRequest], lengths: dict[int, int]) -> dict[TileShape, list[int]]:
-    groups: dict[TileShape, list[int]] = {}
-    for index, request in ready.items():
-        groups.setdefault(TileShape(request.guidance_scale != 1.0, lengths[index]), []).append(index)
-    return groups
+    stages: int = 0
+    steps: int = 0
 
 
 class ImagenGenerator:
@@ -54,6 +59,7 @@ class ImagenGenerator:
     def __init__(self, model: Imagen, batch_size: int | None = None) -> None:
         self.model = model
         self.rules = rules_from_config(model.config.to_dict())
+        self.stages = model.config.stages
         self.tile = CPU_TILE if model.device.type == "cpu" else GPU_TILE
         self.batch_size = batch_size or 2 * self.tile
 
@@ -68,18 +74,18 @@ class ImagenGenerator:
         return self.generate_watched(requests, {})
 
     def generate_watched(self, requests: Sequence[GenerationRequest], watchers: Mapping[int, Watcher]) -> list[Result]:
-        """As `generate`; a watcher hears of its request's picture after each line that is drawn."""
+        """As `generate`; a watcher hears of its request's picture after each line or step that is drawn."""
         results: dict[int, Result] = {}
+        groups: dict[TileShape, list[int]] = {}
         ready: dict[int, GenerationRequest] = {}
-        lengths: dict[int, int] = {}
         for index, request in enumerate(requests):
             try:
-                ready[index] = self.rules.resolve(request)
-                lengths[index] = self.group_key(ready[index]).text_length
+                resolved = self.rules.resolve(request)
+                groups.setdefault(self.group_key(resolved), []).append(index)
+                ready[index] = resolved
             except InvalidRequest as refusal:
                 results[index] = Failure(refusal.code, refusal.message)
-                ready.pop(index, None)
-        for shape, group in by_shape(ready, lengths).items():
+        for shape, group in groups.items():
             rows = self.group_size(shape)
             for start in range(0, len(group), rows):
                 chosen = group[start : start + rows]
@@ -100,7 +106,17 @@ class ImagenGenerator:
             ids, _ = tokenize(self.model.tokenizer, texts, None, self.model.config.max_text_tokens)
         except PromptTooLong as refusal:
             raise InvalidRequest(ErrorCode.PROMPT_TOO_LONG, str(refusal)) from refusal
-        return TileShape(request.guidance_scale != 1.0, self.text_length(ids.shape[1]))
+        stages = self.stages_for(request.width or 0)
+        running = [self.model.config.base_stage, *self.stages[:stages]]
+        stepping = any(stage is not None and stage.inference_steps is None for stage in running)
+        steps = request.num_inference_steps or 0
+        length = self.text_length(ids.shape[1])
+        return TileShape(request.guidance_scale != 1.0, length, stages, steps if stepping else 0)
+
+    def stages_for(self, side: int) -> int:
+        """How many stages make a picture at least that large, or all."""
+        sides = [self.model.config.image_size, *(stage.image_size for stage in self.stages)]
+        return next((number for number, reached in enumerate(sides) if reached >= side), len(self.stages))
 
     def group_size(self, key: Hashable) -> int:
         assert isinstance(key, TileShape)
@@ -114,29 +130,72 @@ class ImagenGenerator:
     def draw_tile(
         self, requests: list[GenerationRequest], shape: TileShape, rows: int, watchers: Mapping[int, Watcher]
     ) -> list[Result]:
-        """At most `rows` pictures in one run of the model; what is missing to `rows` is filled up and thrown away."""
+        """At most `rows` pictures in one run of the base; what is missing to `rows` is filled up and thrown away."""
         began = time.perf_counter()
-        filled = requests + [requests[-1]] * (rows - len(requests))
         with single_thread_on_cpu(self.model.device):
-            pictures = self.model.to_pictures(self.sample(filled, shape, watchers))[: len(requests)]
+            pictures = self.sample(requests, shape, rows, watchers)
         seconds = (time.perf_counter() - began) / len(requests)
+        smooth = shape.stages > 0
         return [
-            Success(enlarge(picture, request), seconds) for picture, request in zip(pictures, requests, strict=True)
+            Success(at_size(picture.numpy(), request, smooth), seconds)
+            for picture, request in zip(pictures, requests, strict=True)
         ]
 
     @torch.inference_mode()
     def sample(
-        self, requests: list[GenerationRequest], shape: TileShape, watchers: Mapping[int, Watcher]
-    ) -> torch.Tensor:
-        """(rows, positions, 3) levels."""
-        model, device = self.model, self.model.device
+        self, requests: list[GenerationRequest], shape: TileShape, rows: int, watchers: Mapping[int, Watcher]
+    ) -> Tensor:
+        """(requests, side, side, 3) uint8, as the last stage that the size needs makes them."""
+        filled = requests + [requests[-1]] * (rows - len(requests))
+        conditions = self.read(filled, shape)
+        base = self.model.config.base_stage
+        running = [stage for stage in (base, *self.stages[: shape.stages]) if stage is not None]
+        steps = [stage.inference_steps or shape.steps for stage in running]
+        lines = self.model.config.image_size if base is None else 0
+        progress = Progress(lines + sum(steps), requests, watchers)
+        if base is None:
+            pictures = self.draw_pixels(filled, shape, conditions, progress)[: len(requests)]
+        conditions = conditions.rows(list(range(len(requests))))
+        low: Tensor | None = None if base is not None else pictures
+        nets = [(self.model.denoiser, "base")] if base is not None else []
+        nets += [(net, f"super_resolution[{index}]") for index, net in enumerate(self.model.stages[: shape.stages])]
+        for (net, stream), count in zip(nets, steps, strict=True):
+            scale = net.config.guidance_scale
+            scales = [scale if low is not None else float(request.guidance_scale or 0.0) for request in requests]
+            told = progress.of_stage(count, smooth=low is not None)
+            low = run_stage(net, stream, conditions, count, scales, low, told)
+        assert low is not None
+        return low
+
+    def read(self, requests: list[GenerationRequest], shape: TileShape) -> Conditions:
+        """The text states of all rows, once for all stages."""
         texts = [request.prompt for request in requests]
-        if shape.guided:
+        if shape.guided or any(stage.guidance_scale != 1.0 for stage in self.stages[: shape.stages]):
             texts += [request.negative_prompt or "" for request in requests]
-        ids, mask = tokenize(model.tokenizer, texts, shape.text_length, shape.text_length)
-        text = model.encode_text(ids.to(device), mask.to(device))
+        ids, mask = tokenize(self.model.tokenizer, texts, shape.text_length, shape.text_length)
+        mask = mask.to(self.model.device)
+        states, rows = self.model.text_states(ids.to(self.model.device), mask), len(requests)
+        two = len(texts) > rows
+        return Conditions(
+            states[:rows],
+            mask[:rows],
+            states[rows:] if two else None,
+            mask[rows:] if two else None,
+            [request.seed for request in requests],
+        )
+
+    def draw_pixels(
+        self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, progress: Progress
+    ) -> Tensor:
+        """The pixel decoder's pictures, (rows, side, side, 3) uint8."""
+        model, device = self.model, self.model.device
+        states, mask = conditions.states, conditions.mask
+        if shape.guided:
+            assert conditions.away is not None and conditions.away_mask is not None
+            states, mask = torch.cat((states, conditions.away)), torch.cat((mask, conditions.away_mask))
+        text = model.text_transformer(states, mask)
         positions = model.config.image_size**2
-        uniform = uniforms([request.seed for request in requests], positions * 3).view(-1, positions, 3)
+        uniform = uniforms(conditions.seeds, positions * 3).view(-1, positions, 3)
         parameters = SamplingParameters.of(
             [float(request.temperature or 0.0) for request in requests],
             [int(request.top_k or 0) for request in requests],
@@ -145,22 +204,6 @@ class ImagenGenerator:
         )
         scales = [float(request.guidance_scale or 0.0) for request in requests]
         guidance = torch.tensor(scales, device=device)[:, None] if shape.guided else None
-
-        def tell(drawn: int, levels: torch.Tensor) -> None:
-            for row, watcher in watchers.items():
-                watcher(drawn / positions, partial(self.paint, levels[row : row + 1], drawn, requests[row]))
-
-        after_line = tell if watchers else None
-        return decode(model.decoder, text, mask.to(device), uniform.to(device), parameters, guidance, after_line)
-
-    def paint(self, levels: torch.Tensor, drawn: int, request: GenerationRequest) -> Image.Image:
-        """The picture so far; what is not drawn yet is grey."""
-        (picture,) = self.model.to_pictures(levels)
-        picture.reshape(-1, 3)[drawn:] = 128
-        return enlarge(picture, request)
-
-
-def enlarge(picture: np.ndarray, request: GenerationRequest) -> Image.Image:
-    """The picture at the size asked for, pixels kept as they are: the drawn world is made of whole cells."""
-    size = (request.width or picture.shape[1], request.height or picture.shape[0])
-    return Image.fromarray(picture).resize(size, Image.Resampling.NEAREST)
+        after_line = partial(progress.line, self.model) if progress.watchers else None
+        levels = decode(model.decoder, text, mask, uniform.to(device), parameters, guidance, after_line)
+        return torch.from_numpy(model.to_pictures(levels))

@@ -1,11 +1,13 @@
 """Randomness that belongs to the row, and the drawing of a value from it.
 
-Every uniform number that a picture needs is drawn before decoding, on the CPU, from the picture's own seed;
-a value is then the inverse of the cumulative distribution at that number. No draw depends on the batch.
+Every random number that a picture needs is drawn on the CPU from the picture's own seed: uniform ones for the pixel
+decoder before it begins, a value then being the inverse of the cumulative distribution at that number; normal ones
+for diffusion. No draw depends on the batch.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,21 @@ def uniforms(seeds: Sequence[int], count: int) -> Tensor:
     """(rows, count) in [0, 1), float32; row i depends on seeds[i] alone."""
     generator = torch.Generator()  # on the CPU, whatever the model's device
     return torch.stack([torch.rand(count, generator=generator.manual_seed(seed)) for seed in seeds])
+
+
+def normals(seeds: Sequence[int], shape: Sequence[int], stream: str) -> Tensor:
+    """(rows, *shape) standard normal, float32; row i depends on seeds[i] and `stream` alone.
+
+    Args:
+        stream: what the numbers are for; two streams of one seed have nothing in common.
+    """
+    generator = torch.Generator()
+    rows = []
+    for seed in seeds:
+        digest = hashlib.sha256(f"{stream}:{seed}".encode()).digest()
+        generator.manual_seed(int.from_bytes(digest[:7], "big"))
+        rows.append(torch.randn(*shape, generator=generator))
+    return torch.stack(rows)
 
 
 @dataclass(frozen=True, slots=True)

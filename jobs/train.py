@@ -19,7 +19,11 @@ def train_command(path: Path) -> int:
     # torch and transformers only once the file is known to be right.
     from imagen_model.training.loop import train
 
-    folder = train(job)
+    try:
+        folder = train(job)
+    except InvalidTrainingJob as mistake:  # right by itself, but not for the model that it starts from
+        say(f"imagegen: {mistake}")
+        return ExitCode.USAGE
     print(f"the model is in {folder}; its log and sample grids are in {job.output}")
     print(f"next: imagegen evaluate {folder}")
     return ExitCode.SUCCESS

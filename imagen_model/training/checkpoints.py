@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,14 +21,22 @@ def newest(folder: Path) -> Path | None:
 
 
 def save(
-    folder: Path, step: int, model: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    step: int,
+    learning: Mapping[str, nn.Parameter],
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
 ) -> Path:
-    """Write the checkpoint after `step` steps, then remove the older ones."""
+    """Write the checkpoint after `step` steps, then remove the older ones.
+
+    Args:
+        learning: the parameters that learn, by name; the frozen ones are where the run started from.
+    """
     target = folder / NAME.format(step=step)
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    weights = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    weights = {name: parameter.detach().contiguous() for name, parameter in learning.items()}
     save_file(weights, partial / "weights.safetensors")
     save_file(average, partial / "average.safetensors")
     moments = {
@@ -46,10 +55,12 @@ def save(
     return target
 
 
-def load(checkpoint: Path, model: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+def load(
+    checkpoint: Path, learning: Mapping[str, nn.Parameter], average: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> int:
     """Put a checkpoint's contents in place; returns how many steps were done."""
     for name, tensor in load_file(checkpoint / "weights.safetensors").items():
-        model.get_parameter(name).data.copy_(tensor)
+        learning[name].data.copy_(tensor)
     for name, tensor in load_file(checkpoint / "average.safetensors").items():
         average[name].copy_(tensor)
     state: dict[int, dict[str, Tensor]] = {}

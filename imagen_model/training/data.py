@@ -4,40 +4,84 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..illustrations.captions import caption
-from ..illustrations.drawing import draw
+from ..illustrations.drawing import Picture, draw
+from ..illustrations.scene import GRID, Scene
 from ..illustrations.worlds import random_scene
 
-Batch = tuple[list[str], Tensor]
 # A word that no vocabulary holds: the model learns that unknown words change nothing.
 UNKNOWN_WORD = "qzx"
 
 
-class DrawnBatches(Dataset[Batch]):
-    """Item `step` is that step's (captions, pictures (batch, side, side, 3) uint8)."""
+class Batch(NamedTuple):
+    """Captions, pictures (batch, side, side, 3) uint8, and for super-resolution the same pictures at the low side."""
 
-    def __init__(self, seed: int, batch_size: int, side: int, steps: int, caption_dropout: float) -> None:
-        self.seed, self.batch_size, self.side = seed, batch_size, side
+    captions: list[str]
+    pictures: Tensor
+    low: Tensor | None
+
+
+def drawing(scene: Scene, side: int) -> Picture:
+    """What a stage of that side learns to make: whole cells at 16x16, edges smoothed by averaging above."""
+    if side == GRID:
+        return draw(scene, side)
+    finer = max(2, 16 * GRID // side)
+    return np.asarray(Image.fromarray(draw(scene, side * finer)).reduce(finer))
+
+
+class DrawnBatches(Dataset[Batch]):
+    """Item `step` is that step's batch.
+
+    Args:
+        side: of the pictures; low_side: of those that super-resolution starts from.
+        crop: side of the square that is cut out of each picture, at a place that is a multiple of `align`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        batch_size: int,
+        side: int,
+        steps: int,
+        caption_dropout: float,
+        low_side: int | None = None,
+        crop: int | None = None,
+        align: int = 1,
+    ) -> None:
+        self.seed, self.batch_size, self.side, self.low_side = seed, batch_size, side, low_side
         self.steps, self.caption_dropout = steps, caption_dropout
+        self.crop, self.align = crop or side, align
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
         rng = random.Random(f"{self.seed}:{step}")
-        captions, pictures = [], []
+        captions, pictures, lows = [], [], []
         for _ in range(self.batch_size):
             scene = random_scene(rng)
             text = "" if rng.random() < self.caption_dropout else caption(scene, rng)
             captions.append(with_unknown_words(text, rng))
-            pictures.append(draw(scene, self.side))
-        return captions, torch.from_numpy(np.stack(pictures))
+            places = (self.side - self.crop) // self.align
+            top, left = (rng.randint(0, places) * self.align if places else 0 for _ in range(2))
+            pictures.append(cut(drawing(scene, self.side), top, left, self.crop))
+            if self.low_side is not None:
+                scale = self.side // self.low_side
+                lows.append(cut(drawing(scene, self.low_side), top // scale, left // scale, self.crop // scale))
+        low = torch.from_numpy(np.stack(lows)) if lows else None
+        return Batch(captions, torch.from_numpy(np.stack(pictures)), low)
+
+
+def cut(picture: Picture, top: int, left: int, side: int) -> Picture:
+    return picture[top : top + side, left : left + side]
 
 
 def with_unknown_words(text: str, rng: random.Random) -> str:

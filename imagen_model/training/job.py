@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ..denoiser_config import DenoiserConfig
 
 
 class InvalidTrainingJob(ValueError):
@@ -22,6 +25,13 @@ class TrainingJob:
         output: folder for checkpoints, sample grids, the log and the finished model.
         model: fields of `ImagenConfig`; `text_config` is the own text encoder's, left out with `text_encoder`.
         start_from: a model to go on from (folder or name) instead of `model` and `text_encoder`.
+        stage: what is trained: "base" or "super_resolution[i]". A super-resolution stage needs `start_from`; the text
+            encoder and all other stages stay as they are there, and the result is the whole model again.
+        denoiser: fields of `DenoiserConfig` of a new stage, put into the place of `stage` in `start_from`; None goes on
+            with the stage that is there.
+        crop: side in pixels of the squares that a diffusion stage learns from; None for whole pictures.
+        augmentation: largest level of noise on the low-resolution pictures of a super-resolution stage.
+        compile: whether torch compiles the network that learns; for GPUs.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
         steps: optimiser steps; batch_size: pictures a step.
         learning_rate: the peak, reached after `warmup_steps`, held, then brought to zero over the last
@@ -36,6 +46,11 @@ class TrainingJob:
     output: str
     model: dict[str, Any] = field(default_factory=dict)
     start_from: str | None = None
+    stage: str = "base"
+    denoiser: dict[str, Any] | None = None
+    crop: int | None = None
+    augmentation: float = 0.5
+    compile: bool = False
     text_encoder: str | None = None
     steps: int = 1000
     batch_size: int = 16
@@ -63,15 +78,41 @@ class TrainingJob:
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
-        for name in ("caption_dropout", "ema_decay", "decay_share"):
+        for name in ("caption_dropout", "ema_decay", "decay_share", "augmentation"):
             if not isinstance(getattr(self, name), int | float) or not 0 <= getattr(self, name) <= 1:
                 mistakes.append(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
         if not isinstance(self.learning_rate, int | float) or not 0 < self.learning_rate < 1:
             mistakes.append(f"learning_rate must be between 0 and 1, got {self.learning_rate!r} (write 1.0e-3)")
         if self.precision not in ("bf16", "fp32"):
             mistakes.append(f"precision must be bf16 or fp32, got {self.precision!r}")
+        mistakes += self.stage_mistakes()
         if mistakes:
             raise InvalidTrainingJob("; ".join(mistakes))
+
+    def stage_mistakes(self) -> list[str]:
+        mistakes = []
+        if not re.fullmatch(r"base|super_resolution\[\d+\]", self.stage):
+            return [f"stage must be base or super_resolution[0], super_resolution[1], ..., got {self.stage!r}"]
+        if self.stage != "base" and self.start_from is None:
+            mistakes.append(f"{self.stage} needs start_from, the model that the stage is added to")
+        if self.denoiser is not None and self.start_from is None:
+            mistakes.append("denoiser is for a stage put into start_from; a new model's base stands in model.denoiser")
+        fields = self.denoiser if self.denoiser is not None else self.model.get("denoiser")
+        if fields is None:
+            return mistakes
+        try:
+            stage = DenoiserConfig.of(fields)
+        except (ValueError, TypeError) as mistake:
+            return [*mistakes, f"denoiser: {mistake}"]
+        if (stage.low_resolution_size is None) != (self.stage == "base"):
+            mistakes.append("denoiser must have a low_resolution_size for a super-resolution stage, none for a base")
+        return mistakes
+
+    @property
+    def super_resolution_index(self) -> int | None:
+        """Which super-resolution stage is trained; None for the base."""
+        found = re.search(r"\d+", self.stage)
+        return None if found is None else int(found.group())
 
     def learning_rate_at(self, step: int) -> float:
         """Warm-up, plateau, linear decay to zero."""

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from imagen_model import Imagen
+from imagen_model.denoiser_config import DenoiserConfig
+from imagen_model.training.building import build_model
 from imagen_model.training.job import TrainingJob
-from imagen_model.training.loop import build_model
 
 TINY = {
     "image_size": 16,
@@ -38,3 +39,59 @@ def tiny_folder(tiny: Imagen, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     tiny.save_pretrained(folder)
     return folder
+
+
+SMALL_STAGE = {
+    "image_size": 32,
+    "low_resolution_size": 16,
+    "unshuffle": 2,
+    "channels": [16, 32],
+    "blocks": [1, 1],
+    "strides": [1, 2],
+    "self_attention": [False, True],
+    "text_attention": [False, True],
+    "head_size": 16,
+    "embedding_size": 16,
+    "text_size": 16,
+}
+# The last stage steers by guidance, is thresholded dynamically and starts from a noised picture.
+LARGE_STAGE = {
+    **SMALL_STAGE,
+    "image_size": 64,
+    "low_resolution_size": 32,
+    "unshuffle": 4,
+    "guidance_scale": 2.0,
+    "threshold": 0.9,
+    "augmentation": 0.1,
+    "sampler": "ancestral",
+    "inference_steps": 2,
+}
+
+
+def unsettle(model: Imagen) -> Imagen:
+    """Untrained stages change nothing by design; these do, in a way that depends on all that they see."""
+    torch.manual_seed(2)
+    nets = [*model.stages, *([model.denoiser] if model.config.base_stage else [])]
+    with torch.no_grad():
+        for net in nets:
+            for parameter in net.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def cascade(tiny_folder: Path) -> Imagen:
+    """The tiny model with two super-resolution stages: 16 -> 32 -> 64."""
+    model = Imagen.from_pretrained(tiny_folder)
+    model.put_stage(0, DenoiserConfig.of(SMALL_STAGE))
+    model.put_stage(1, DenoiserConfig.of(LARGE_STAGE))
+    return unsettle(model)
+
+
+@pytest.fixture(scope="session")
+def denoising(tiny_folder: Path) -> Imagen:
+    """The tiny model with a denoising U-Net as its base."""
+    model = Imagen.from_pretrained(tiny_folder)
+    model.put_denoising_base(DenoiserConfig.of({**SMALL_STAGE, "image_size": 16, "low_resolution_size": None}))
+    model.config.sampling_defaults = {"guidance_scale": 2.0, "num_inference_steps": 3}
+    return unsettle(model)

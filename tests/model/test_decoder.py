@@ -9,8 +9,8 @@ from imagen_model import Imagen
 from imagen_model.decoding import decode, decode_without_cache
 from imagen_model.sampling import SamplingParameters, draw, uniforms
 from imagen_model.text import tokenize
+from imagen_model.training.building import build_model
 from imagen_model.training.job import TrainingJob
-from imagen_model.training.loop import build_model
 
 from .conftest import TINY
 

@@ -100,7 +100,7 @@ def test_a_stream_shows_the_picture_growing(client: openai.OpenAI, model: Imagen
 def test_models(client: openai.OpenAI) -> None:
     (only,) = client.models.list()
     assert (only.id, only.object) == ("imagen-small", "model")
-    assert only.model_extra["sizes"][0] == "128x128"
+    assert only.model_extra["sizes"][0] == "256x256"
     assert client.models.retrieve("imagen-small").id == only.id
     with pytest.raises(openai.NotFoundError) as refusal:
         client.models.retrieve("dall-e-3")

@@ -103,7 +103,7 @@ def test_a_picture_grows_and_is_the_one_of_its_seed(page: Page, server_url: str)
         new MutationObserver(note).observe(document.getElementById("gallery"), watched);
     }""")
     card = generate(page, "a red circle", "7").first
-    expect(card.locator(".facts")).to_have_text(re.compile(r"seed 7 · 128x128 · \d+\.\d s"))
+    expect(card.locator(".facts")).to_have_text(re.compile(r"seed 7 · 256x256 · \d+\.\d s"))
     seen = page.evaluate("window.seen")
     assert [part for part in (1, 2, 3) if any(f"being drawn, {part} of 3" in text for text in seen)] == [1, 2, 3]
     expect(page.locator("#progress")).to_have_text(re.compile(r"1 picture drawn in \d+\.\d s\."))
@@ -114,7 +114,7 @@ def test_a_picture_grows_and_is_the_one_of_its_seed(page: Page, server_url: str)
     assert picture.convert("RGB").tobytes() == same.convert("RGB").tobytes()
     lines = picture.text["parameters"].split("\n")  # type: ignore[attr-defined]
     assert lines[0] == "a red circle"
-    assert "Seed: 7, Size: 128x128, Model: imagen-small" in lines[-1]
+    assert "Seed: 7, Size: 256x256, Model: imagen-small" in lines[-1]
     assert json.loads(picture.text["imagegen"])["seed"] == 7  # type: ignore[attr-defined]
     assert "trainedAlgorithmicMedia" in picture.text["XML:com.adobe.xmp"]  # type: ignore[attr-defined]
 
@@ -160,7 +160,7 @@ def test_history_survives_a_reload_until_it_is_cleared(page: Page) -> None:
     expect(card).to_have_count(1)
     expect(card.locator(".prompt")).to_have_text("three yellow hearts")
     expect(card.locator(".facts")).to_contain_text("seed 5")
-    assert download(page, card).size == (128, 128)
+    assert download(page, card).size == (256, 256)
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Clear history").click()
     expect(card).to_have_count(0)

@@ -1,0 +1,82 @@
+"""The model that a job trains, a function of the job alone, and which of its parts learn."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from ..config import ImagenConfig
+from ..denoiser_config import DenoiserConfig
+from ..illustrations.captions import vocabulary
+from ..imagen import Imagen
+from ..tokenizers import word_tokenizer
+from .job import InvalidTrainingJob, TrainingJob
+
+OWN_TEXT_ENCODER = {
+    "model_type": "bert",
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 384,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+
+
+def build_model(job: TrainingJob) -> Imagen:
+    """The job's model before its first step; what does not learn has `requires_grad` off."""
+    torch.manual_seed(job.seed)
+    if job.start_from is None:
+        return new_model(job)
+    model = Imagen.from_pretrained(job.start_from)
+    index = job.super_resolution_index
+    # Every stage reads the text encoder's states: once there are several, it must not change under them.
+    frozen_text = index is not None or job.denoiser is not None or bool(model.stages)
+    put_new_stage(model, job)
+    if index is not None:
+        model.requires_grad_(False)
+        model.stages[index].requires_grad_(True)
+    else:
+        for stage in model.stages:
+            stage.requires_grad_(False)
+        if frozen_text:
+            model.text_encoder.requires_grad_(False)
+    return model
+
+
+def put_new_stage(model: Imagen, job: TrainingJob) -> None:
+    """The untrained stage in its place in a saved model; nothing to do where the job goes on with a trained one."""
+    index = job.super_resolution_index
+    if job.denoiser is None:
+        if index is not None and index >= len(model.stages):
+            raise InvalidTrainingJob(
+                f"{job.start_from} has {len(model.stages)} super-resolution stages, so there is no {job.stage} to go "
+                "on with; give denoiser, the new stage's sizes"
+            )
+        return
+    torch.manual_seed(step_seed(job.seed, -1))
+    try:
+        if index is None:
+            model.put_denoising_base(DenoiserConfig.of(job.denoiser))
+        else:
+            model.put_stage(index, DenoiserConfig.of(job.denoiser))
+    except ValueError as mistake:
+        raise InvalidTrainingJob(f"denoiser does not fit {job.start_from}: {mistake}") from mistake
+
+
+def new_model(job: TrainingJob) -> Imagen:
+    fields = dict(job.model)
+    if job.text_encoder is not None:
+        return Imagen.with_text_encoder(job.text_encoder, ImagenConfig(**fields))
+    own = {**OWN_TEXT_ENCODER, **fields.pop("text_config", {})}
+    limit = int(fields.get("max_text_tokens", ImagenConfig.max_text_tokens))
+    tokenizer = word_tokenizer(vocabulary(), limit)
+    own |= {"vocab_size": len(tokenizer), "max_position_embeddings": limit}
+    return Imagen(ImagenConfig(text_config=own, **fields), tokenizer)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of everything random in a step."""
+    digest = hashlib.sha256(f"{seed}:{step}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")

@@ -1,0 +1,123 @@
+"""What a stage learns: its drawings and its loss. The loop is the same for all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .. import diffusion
+from ..denoising_unet import DenoisingUNet
+from ..imagen import Imagen
+from ..stages import to_signal
+from ..text import tokenize
+from .data import Batch, DrawnBatches
+from .job import InvalidTrainingJob, TrainingJob
+
+
+class Objective(Protocol):
+    """Attributes:
+    module: what is put into training mode.
+    side: of the pictures that the sample grid shows; None for the model's own default.
+    """
+
+    module: nn.Module
+
+    @property
+    def side(self) -> int | None: ...
+
+    def data(self, seed: int, steps: int) -> DrawnBatches:
+        """The drawings of `steps` steps."""
+        ...
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of a batch; everything random in it comes from torch's own generator on the CPU."""
+        ...
+
+    def figures(self, validation_loss: float) -> dict[str, float]:
+        """What else the log says of a validation loss."""
+        ...
+
+
+def objective(model: Imagen, job: TrainingJob, device: torch.device) -> Objective:
+    """That of the job's stage."""
+    index = job.super_resolution_index
+    if index is not None:
+        return DenoisingObjective(model, model.stages[index], job, device)
+    if model.config.base_stage is not None:
+        return DenoisingObjective(model, model.denoiser, job, device)
+    return PixelObjective(model, job, device)
+
+
+class PixelObjective:
+    """A pixel decoder base: cross-entropy of each value, in nats."""
+
+    side: int | None = None
+
+    def __init__(self, model: Imagen, job: TrainingJob, device: torch.device) -> None:
+        self.model, self.job, self.device = model, job, device
+        self.module: nn.Module = model
+        self.run: Any = torch.compile(model) if job.compile else model
+
+    def data(self, seed: int, steps: int) -> DrawnBatches:
+        return DrawnBatches(seed, self.job.batch_size, self.model.config.image_size, steps, self.job.caption_dropout)
+
+    def loss(self, batch: Batch) -> Tensor:
+        ids, mask = tokenize(self.model.tokenizer, batch.captions, None, self.model.config.max_text_tokens)
+        pixels = self.model.to_levels(batch.pictures)
+        return self.run(ids.to(self.device), mask.to(self.device), pixels.to(self.device)).loss
+
+    def figures(self, validation_loss: float) -> dict[str, float]:
+        return {"bits_per_subpixel": round(validation_loss / math.log(2), 5)}
+
+
+class DenoisingObjective:
+    """A denoising U-Net, as a base or as a super-resolution stage: the velocity's squared error."""
+
+    def __init__(self, model: Imagen, net: DenoisingUNet, job: TrainingJob, device: torch.device) -> None:
+        self.model, self.net, self.job, self.device = model, net, job, device
+        self.side = net.config.image_size
+        if job.crop is not None and (job.crop % net.config.granularity or job.crop > self.side):
+            raise InvalidTrainingJob(
+                f"crop must be a multiple of {net.config.granularity} up to {self.side} for {job.stage}, got {job.crop}"
+            )
+        # A text encoder that does not learn stays in evaluation mode.
+        learns = any(parameter.requires_grad for parameter in model.text_encoder.parameters())
+        self.module: nn.Module = model if learns else net
+        self.run: Any = torch.compile(net) if job.compile else net
+
+    def data(self, seed: int, steps: int) -> DrawnBatches:
+        config, job = self.net.config, self.job
+        low, share = config.low_resolution_size, job.caption_dropout
+        return DrawnBatches(seed, job.batch_size, config.image_size, steps, share, low, job.crop, config.granularity)
+
+    def loss(self, batch: Batch) -> Tensor:
+        rows, shift = len(batch.captions), self.net.config.shift
+        clean = to_signal(batch.pictures)
+        time = diffusion.training_times(rows, shift)
+        noisy = diffusion.noised(clean, torch.randn(clean.shape), time).to(self.device)
+        low, level = self.augmented(batch.low)
+        # One length of text for all batches: compiled networks want one shape.
+        limit = self.model.config.max_text_tokens
+        ids, mask = tokenize(self.model.tokenizer, batch.captions, limit if self.job.compile else None, limit)
+        mask = mask.to(self.device)
+        text = self.net.read_text(self.model.text_states(ids.to(self.device), mask), mask)
+        predicted = self.run(noisy, time.to(self.device), text, low, level)
+        return diffusion.velocity_loss(clean.to(self.device), predicted, time.to(self.device))
+
+    def augmented(self, low: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """The low-resolution pictures as the stage before makes them, noised to random levels; and the levels."""
+        if low is None:
+            return None, None
+        base = self.model.config
+        if base.base_stage is None and self.net.config.low_resolution_size == base.image_size:
+            low = torch.from_numpy(self.model.to_pictures(self.model.to_levels(low)))
+        # Squared, for more of the low levels at which pictures are made.
+        level = self.job.augmentation * torch.rand(len(low)).square()
+        low = to_signal(low)
+        return diffusion.noised(low, torch.randn(low.shape), level).to(self.device), level.to(self.device)
+
+    def figures(self, validation_loss: float) -> dict[str, float]:
+        return {}

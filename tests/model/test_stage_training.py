@@ -1,0 +1,146 @@
+"""Stages train by themselves: the rest stays as it was, a resumed run ends the same, wrong files are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from imagen_model import Imagen
+from imagen_model.training.data import DrawnBatches
+from imagen_model.training.job import InvalidTrainingJob, TrainingJob, read_training_job
+from imagen_model.training.loop import Trainer, train
+
+from .conftest import LARGE_STAGE, SMALL_STAGE, TINY
+
+STAGE = TrainingJob(
+    output="",
+    start_from="",
+    stage="super_resolution[0]",
+    denoiser=SMALL_STAGE,
+    steps=12,
+    batch_size=4,
+    learning_rate=3e-3,
+    warmup_steps=2,
+    precision="bf16",
+    validate_every=12,
+    validation_batches=2,
+    checkpoint_every=5,
+    sample_prompts=("a red circle",),
+)
+BASE = {**SMALL_STAGE, "image_size": 16, "low_resolution_size": None}
+
+
+def stage_job(tiny_folder: Path, output: Path, **changes: object) -> TrainingJob:
+    return dataclasses.replace(STAGE, start_from=str(tiny_folder), output=str(output), **changes)  # type: ignore[arg-type]
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    return Imagen.from_pretrained(folder).state_dict()
+
+
+def test_a_resumed_stage_ends_with_the_weights_of_an_uninterrupted_one(tiny_folder: Path, tmp_path: Path) -> None:
+    whole = train(stage_job(tiny_folder, tmp_path / "whole"))
+    for _ in range(3):
+        Trainer(stage_job(tiny_folder, tmp_path / "parts")).run(stop_after=5)
+    one, other, before = weights(whole), weights(tmp_path / "parts" / "model"), weights(tiny_folder)
+    assert set(one) > set(before)
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+        if name in before:
+            assert torch.equal(tensor, before[name]), f"{name} is not of the stage and must not change"
+    assert any(float(tensor.abs().max()) > 0 for name, tensor in one.items() if name.endswith("0.head.weight"))
+
+
+def test_a_second_stage_joins_the_first_and_learns_from_crops(tiny_folder: Path, tmp_path: Path) -> None:
+    first = train(stage_job(tiny_folder, tmp_path / "first", steps=2))
+    second = train(
+        dataclasses.replace(
+            stage_job(first, tmp_path / "second", steps=2), stage="super_resolution[1]", denoiser=LARGE_STAGE, crop=32
+        )
+    )
+    before, after = weights(first), weights(second)
+    assert {name.split(".")[1] for name in after if name.startswith("super_resolution")} == {"0", "1"}
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    model = Imagen.from_pretrained(second)
+    assert model.generate_image("a red circle").size == (64, 64)
+    # The first stage again, from the whole: the second stays.
+    again = train(dataclasses.replace(stage_job(second, tmp_path / "again", steps=3), denoiser=None))
+    last = weights(again)
+    changed = [name for name in last if not torch.equal(last[name], after[name])]
+    assert changed and all(name.startswith("super_resolution.0.") for name in changed)
+
+
+def test_a_stage_learns(tiny_folder: Path, tmp_path: Path) -> None:
+    job = stage_job(tiny_folder, tmp_path, steps=60, validate_every=20, precision="fp32", checkpoint_every=60)
+    train(job)
+    losses = [json.loads(line)["validation_loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+
+
+def test_a_denoising_base_learns_from_nothing_and_in_the_place_of_another(tiny_folder: Path, tmp_path: Path) -> None:
+    fields = {key: TINY[key] for key in ("text_config", "max_text_tokens")}
+    fields |= {"sampling_defaults": {"guidance_scale": 2.0, "num_inference_steps": 2}}
+    job = dataclasses.replace(
+        STAGE,
+        output=str(tmp_path / "new"),
+        start_from=None,
+        stage="base",
+        denoiser=None,
+        model={**fields, "base": "denoising_unet", "denoiser": BASE},
+        steps=3,
+    )
+    trainer = Trainer(job)
+    before = {name: p.detach().clone() for name, p in trainer.model.text_encoder.named_parameters()}
+    trainer.run()
+    assert any(not torch.equal(before[name], p) for name, p in trainer.model.text_encoder.named_parameters())
+    assert Imagen.from_pretrained(tmp_path / "new" / "model").generate_image("a red circle").size == (128, 128)
+
+    start = weights(tiny_folder)
+    replaced = train(stage_job(tiny_folder, tmp_path / "replaced", steps=3, stage="base", denoiser=BASE))
+    model = Imagen.from_pretrained(replaced)
+    assert model.config.base == "denoising_unet" and not hasattr(model, "decoder")
+    for name, parameter in model.text_encoder.named_parameters():
+        assert torch.equal(parameter, start[f"text_encoder.{name}"]), "a saved model's text encoder stays"
+
+
+def test_low_and_full_pictures_are_of_one_place() -> None:
+    batch = DrawnBatches(3, 6, 64, 10, 0.1, low_side=32, crop=32, align=8)[2]
+    assert batch.pictures.shape == (6, 32, 32, 3) and batch.low is not None and batch.low.shape == (6, 16, 16, 3)
+    averaged = batch.pictures.float().unflatten(1, (16, 2)).unflatten(3, (16, 2)).mean((2, 4))
+    assert (averaged - batch.low.float()).abs().mean() < 2
+    whole = DrawnBatches(3, 6, 64, 10, 0.1, low_side=32)[2]
+    assert whole.captions != [] and whole.pictures.shape == (6, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stage": "upscaler"}, r"super_resolution\[0\]"),
+        ({"start_from": None}, "needs start_from"),
+        ({"denoiser": {**SMALL_STAGE, "depth": 3}}, "unknown field depth"),
+        ({"denoiser": BASE}, "low_resolution_size for a super-resolution stage"),
+        ({"stage": "base"}, "none for a base"),
+        ({"augmentation": 2.0}, "augmentation must be from 0 to 1"),
+        ({"stage": "base", "start_from": None}, r"model\.denoiser"),
+    ],
+)
+def test_wrong_stages_are_refused(changes: dict, words: str) -> None:
+    with pytest.raises(InvalidTrainingJob, match=words):
+        dataclasses.replace(STAGE, **{"output": "x", "start_from": "y", **changes})
+
+
+def test_a_stage_that_does_not_fit_its_model_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidTrainingJob, match="0 super-resolution stages"):
+        Trainer(stage_job(tiny_folder, tmp_path, denoiser=None))
+    with pytest.raises(InvalidTrainingJob, match="multiple of 4 up to 32"):
+        Trainer(stage_job(tiny_folder, tmp_path, crop=10))
+    with pytest.raises(InvalidTrainingJob, match="must start from the 16 pixels"):
+        Trainer(stage_job(tiny_folder, tmp_path, denoiser=LARGE_STAGE))
+
+
+def test_the_bundled_recipe_is_valid() -> None:
+    assert read_training_job("jobs/specs/imagen-small-sr0.yaml").super_resolution_index == 0
