@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 from .denoiser_config import DenoiserConfig
 
 BASES = ("pixel_decoder", "denoising_unet")
+DEFAULT_WORLD = "illustrations"
 
 
 @strict
@@ -32,6 +33,7 @@ class ImagenConfig(PreTrainedConfig):
         pixel_embedding_size: width of a neighbour's embedding.
         display_factor: how much larger than the last stage makes it a picture is shown by default (a power of two);
             a new super-resolution stage sets it to 1.
+        world: what it was trained on, a name of `imagen_model.worlds`; `imagegen evaluate` asks that world's questions.
         sampling_defaults: guidance_scale, temperature, top_k, top_p and, for diffusion, num_inference_steps where a
             request names none.
     """
@@ -54,6 +56,7 @@ class ImagenConfig(PreTrainedConfig):
     neighbour_radius: int = 6
     pixel_embedding_size: int = 16
     display_factor: int = 8
+    world: str = DEFAULT_WORLD
     sampling_defaults: dict[str, Any] | None = None
 
     def validate_architecture(self) -> None:

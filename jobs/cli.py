@@ -221,13 +221,16 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the questions and pictures.", min=0)] = 0,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    world: Annotated[
+        str | None, typer.Option(help="illustrations or drawn_world; default what the model was trained on.")
+    ] = None,
     grid: Annotated[Path | None, typer.Option(help="Write a PNG grid of the pictures, wrong ones framed red.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the pictures show what was asked, by category."""
     from .evaluate import evaluate_command
 
-    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", grid, as_json))
+    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, as_json))
 
 
 @app.command()

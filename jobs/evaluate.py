@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from imagen_model.evaluation import CATEGORIES, Question, Score, answer, draw_answers, questions, score, shuffled
+from imagen_model.distances import FEATURES_NAME, drawn_world_features, frechet_distance, kernel_distance
+from imagen_model.exam import Question, Score, answer, score, shuffled
+from imagen_model.generation import Generator
+from imagen_model.worlds import UnknownWorld, World, find_world
+from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
 from .exit_codes import ExitCode
 from .report import print_json, say
+
+DRAWN_AT = 64  # pixels, of drawings where the world does not say at which side it reads pictures
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,72 +33,177 @@ class Row:
     shuffled: Score
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Distances:
+    """Of the pictures of all questions from fresh drawings that answer them, and of other fresh drawings from these."""
+
+    frechet: float
+    kernel: float
+    drawings_frechet: float
+    drawings_kernel: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What one evaluation found.
+
+    Args:
+        bits: bits per subpixel of held-out drawings with their prompts; None where the base draws no pixels.
+        fidelity: a row for each side and way to enlarge; empty where there is no super-resolution.
+    """
+
+    model: str
+    revision: str
+    world: str
+    samples: int
+    seed: int
+    seconds: float
+    rows: list[Row]
+    distances: Distances
+    bits: float | None
+    fidelity: list[Any]
+
+
 def evaluate_command(
-    name: str, samples: int, seed: int, batch_size: int | None, device: str, grid: Path | None, as_json: bool
+    name: str,
+    samples: int,
+    seed: int,
+    batch_size: int | None,
+    device: str,
+    world_name: str | None,
+    grid: Path | None,
+    as_json: bool,
 ) -> int:
     source = find_source(name)
     generator = source.load(batch_size, device)
-    rows: list[Row] = []
-    strips: list[Image.Image] = []
+    model = getattr(generator, "model", None)
+    config = getattr(model, "config", None)
+    try:
+        world = find_world(world_name or str(getattr(config, "world", "illustrations")))
+    except UnknownWorld as error:
+        raise InvalidJob(str(error)) from None
     began = time.perf_counter()
-    for split, held_out in (("seen", False), ("held out", True)):
-        for category in CATEGORIES:
-            if category == "landscape" and held_out:
-                continue  # landscapes have no colour and shape to hold out
-            asked = questions(category, samples, seed, held_out)
-            images = answer(generator, asked, seed)
-            truth = draw_answers(asked)
-            drawn = [image for image in images if image is not None]
-            other = score(category, asked, shuffled(asked, truth))
-            rows.append(Row(split, score(category, asked, images), score(category, asked, truth), other))
-            strips.append(strip(asked[:12], images[:12]))
-            say(f"{split}, {category}: {rows[-1].model.share:.2f} ({len(drawn)} pictures)")
-    seconds = time.perf_counter() - began
+    rows, strips, pictures, drawings = examine(generator, world, samples, seed)
     if grid is not None:
         stack(strips).save(grid)
+    bits, fidelity = None, []
+    if model is not None and getattr(config, "base", None) == "pixel_decoder":
+        bits = bits_per_subpixel(model, world, samples, seed)
+    if model is not None and getattr(config, "super_resolution", None):
+        from imagen_model.fidelity import measure
+
+        fidelity = measure(model, min(samples, 64), seed)
+    seconds = time.perf_counter() - began
+    distances = distances_between(pictures, drawings, world, samples, seed)
+    report = Report(
+        source.name, source.revision, world.name, samples, seed, round(seconds, 1), rows, distances, bits, fidelity
+    )
     if as_json:
-        print_json(as_object(source.name, source.revision, samples, seed, seconds, rows))
+        print_json(as_object(report))
     else:
-        print(as_table(source.name, source.revision, rows))
+        print(as_table(report))
     return ExitCode.SUCCESS
 
 
-def as_table(model: str, revision: str, rows: list[Row]) -> str:
+def examine(
+    generator: Generator, world: World, samples: int, seed: int
+) -> tuple[list[Row], list[Image.Image], list[Image.Image], list[Image.Image]]:
+    """Rows of the table, strips of pictures, and all pictures and drawings."""
+    rows: list[Row] = []
+    strips, pictures, drawings = [], [], []
+    for split, held_out in (("seen", False), ("held out", True)):
+        for category in world.held_out_categories if held_out else world.categories:
+            asked = world.questions(category, samples, seed, held_out)
+            images = answer(generator, asked, seed, world.side)
+            truth = world.draw_answers(asked, world.side or DRAWN_AT)
+            other = score(category, asked, shuffled(truth))
+            rows.append(Row(split, score(category, asked, images), score(category, asked, truth), other))
+            strips.append(strip(asked[:12], images[:12]))
+            pictures += [image for image in images if image is not None]
+            drawings += truth
+            say(f"{split}, {category}: {rows[-1].model.share:.2f}")
+    return rows, strips, pictures, drawings
+
+
+def distances_between(
+    pictures: list[Image.Image], drawings: list[Image.Image], world: World, samples: int, seed: int
+) -> Distances:
+    fresh = []
+    for held_out in (False, True):
+        for category in world.held_out_categories if held_out else world.categories:
+            fresh += world.draw_answers(world.questions(category, samples, seed + 1, held_out), world.side or DRAWN_AT)
+    made, truth, again = (drawn_world_features(images) for images in (pictures, drawings, fresh))
+    return Distances(
+        frechet_distance(made, truth),
+        kernel_distance(made, truth),
+        frechet_distance(again, truth),
+        kernel_distance(again, truth),
+    )
+
+
+def bits_per_subpixel(model: Any, world: World, samples: int, seed: int) -> float:
+    """Mean over held-out drawings of all categories."""
+    asked = [
+        question
+        for category in world.held_out_categories
+        for question in world.questions(category, max(1, samples // len(world.held_out_categories)), seed, True)
+    ]
+    drawn = world.draw_answers(asked, model.config.image_size)
+    bits = [model.log_likelihood(image, question.prompt) for image, question in zip(drawn, asked, strict=True)]
+    return float(statistics.fmean(bits))
+
+
+def as_table(report: Report) -> str:
     lines = [
-        f"{model} ({revision}): GenEval-style on drawn scenes, judged by the project's checker. Not GenEval.",
+        f"{report.model} ({report.revision}): GenEval-style on drawn scenes ({report.world}), judged by the project's "
+        "checker. Not GenEval.",
         "",
         "| split | category | right | 95 % interval | n | drawings | other prompts' pictures | parts |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    for row in report.rows:
         low, high = row.model.interval
         parts = ", ".join(f"{name} {share:.2f}" for name, share in row.model.parts.items())
         lines.append(
             f"| {row.split} | {row.model.category} | {row.model.share:.2f} | {low:.2f} to {high:.2f} | "
             f"{row.model.count} | {row.drawings.share:.2f} | {row.shuffled.share:.2f} | {parts} |"
         )
+    found = report.distances
+    lines += [
+        "",
+        f"Distance of its pictures from drawings on {FEATURES_NAME!r} (not FID): Frechet {found.frechet:.2f}, kernel "
+        f"{found.kernel:.4f}; of other drawings: {found.drawings_frechet:.2f}, {found.drawings_kernel:.4f}.",
+    ]
+    if report.bits is not None:
+        lines.append(f"Held-out drawings with their prompts: {report.bits:.3f} bits per subpixel.")
+    if report.fidelity:
+        lines += ["", "| super-resolution to | way | PSNR | mean error R, G, B | seconds |", "|---|---|---|---|---|"]
+    for step in report.fidelity:
+        shift = ", ".join(f"{value:+.2f}" for value in step.shift)
+        lines.append(f"| {step.side} | {step.way} | {step.psnr:.1f} dB | {shift} | {step.seconds:.3f} |")
     return "\n".join(lines)
 
 
-def as_object(model: str, revision: str, samples: int, seed: int, seconds: float, rows: list[Row]) -> dict[str, Any]:
-    return {
-        "model": model,
-        "revision": revision,
-        "samples": samples,
-        "seed": seed,
-        "seconds": round(seconds, 1),
-        "scores": [
-            {
-                "split": row.split,
-                "category": row.model.category,
-                "right": row.model.share,
-                "interval": row.model.interval,
-                "drawings": row.drawings.share,
-                "shuffled": row.shuffled.share,
-                "parts": row.model.parts,
-            }
-            for row in rows
-        ],
+def as_object(report: Report) -> dict[str, Any]:
+    scores = [
+        {
+            "split": row.split,
+            "category": row.model.category,
+            "right": row.model.share,
+            "interval": row.model.interval,
+            "drawings": row.drawings.share,
+            "shuffled": row.shuffled.share,
+            "parts": row.model.parts,
+        }
+        for row in report.rows
+    ]
+    whole = {name: getattr(report, name) for name in ("model", "revision", "world", "samples", "seed", "seconds")}
+    return whole | {
+        "scores": scores,
+        "features": FEATURES_NAME,
+        "distances": dataclasses.asdict(report.distances),
+        "bits_per_subpixel": report.bits,
+        "fidelity": [dataclasses.asdict(step) for step in report.fidelity],
     }
 
 

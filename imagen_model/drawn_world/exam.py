@@ -1,22 +1,16 @@
-"""How often a picture shows what was asked, in GenEval's categories, on the drawn world, by the checker.
-
-This is GenEval-style on drawn scenes and not GenEval (arXiv 2310.11513). Two ends of the scale are always
-printed: the drawings themselves, and the pictures of other prompts.
-"""
+"""Questions in GenEval's categories whose answers the checker can read back from a picture."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import permutations
 
 from PIL import Image
 
+from ..exam import Question, Verdict
 from . import chinese, english, worlds
 from .checker import SeenThing, read_things
-from .drawing import draw
 from .scene import (
     HELD_OUT_KIND_PAIRS,
     HELD_OUT_LOOKS,
@@ -26,7 +20,6 @@ from .scene import (
     SEEN_LOOKS,
     SKIES,
     Look,
-    Scene,
     View,
 )
 from .scenery import read_view
@@ -34,42 +27,6 @@ from .scenery import read_view
 CATEGORIES = ("single object", "two objects", "counting", "colours", "position", "attribute binding", "scenes")
 # A picture farther than this from every drawing of a place (mean distance in RGB) shows no place.
 FARTHEST_VIEW = 42.0
-Verdict = dict[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A prompt, a scene that answers it, and the judge of a picture; "right" is the verdict's strict part."""
-
-    prompt: str
-    scene: Scene
-    judge: Callable[[Image.Image], Verdict]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How many of `count` pictures were right, with Wilson's 95 % interval."""
-
-    category: str
-    right: int
-    count: int
-    parts: dict[str, float]
-
-    @property
-    def share(self) -> float:
-        return self.right / self.count
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return wilson(self.right, self.count)
-
-
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share, 95 % at the default `z`."""
-    share = right / count
-    centre, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    whole = 1 + z * z / count
-    return (max(0.0, (centre - spread) / whole), min(1.0, (centre + spread) / whole))
 
 
 def questions(category: str, count: int, seed: int, held_out: bool, language: str = "english") -> list[Question]:
@@ -221,27 +178,3 @@ def judge_view(image: Image.Image, asked: View) -> Verdict:
         "palms": near and (seen.palms or not asked.palms),
     }
     return {"right": all(parts.values()), **parts}
-
-
-def score(category: str, asked: Sequence[Question], images: Sequence[Image.Image | None]) -> Score:
-    """Judge the pictures; a picture that could not be made counts as wrong."""
-    verdicts = [one.judge(image) if image is not None else {} for one, image in zip(asked, images, strict=True)]
-    names = sorted({name for verdict in verdicts for name in verdict} - {"right"})
-    parts = {name: sum(verdict.get(name, False) for verdict in verdicts) / len(asked) for name in names}
-    return Score(category, sum(verdict.get("right", False) for verdict in verdicts), len(asked), parts)
-
-
-def draw_answers(asked: Sequence[Question], side: int) -> list[Image.Image]:
-    """The upper end of the scale: the drawings themselves, at a side that `drawing.draw` takes."""
-    return [Image.fromarray(draw(one.scene, side)) for one in asked]
-
-
-def enlarged_answers(asked: Sequence[Question], side: int = 256) -> list[Image.Image]:
-    """The drawings at 32 made larger, as a cascade without its finer stages would."""
-    return [image.resize((side, side), Image.Resampling.BICUBIC) for image in draw_answers(asked, 32)]
-
-
-def shuffled(images: Sequence[Image.Image]) -> list[Image.Image]:
-    """The lower end: each question gets another question's picture, as if the prompt were not read."""
-    half = max(1, len(images) // 2)
-    return [*images[half:], *images[:half]]

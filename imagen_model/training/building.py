@@ -6,11 +6,10 @@ import hashlib
 
 import torch
 
-from ..config import ImagenConfig
+from ..config import DEFAULT_WORLD, ImagenConfig
 from ..denoiser_config import DenoiserConfig
-from ..illustrations.captions import vocabulary
 from ..imagen import Imagen
-from ..tokenizers import word_tokenizer
+from ..worlds import find_world
 from .job import InvalidTrainingJob, TrainingJob
 
 OWN_TEXT_ENCODER = {
@@ -71,7 +70,7 @@ def new_model(job: TrainingJob) -> Imagen:
         return Imagen.with_text_encoder(job.text_encoder, ImagenConfig(**fields))
     own = {**OWN_TEXT_ENCODER, **fields.pop("text_config", {})}
     limit = int(fields.get("max_text_tokens", ImagenConfig.max_text_tokens))
-    tokenizer = word_tokenizer(vocabulary(), limit)
+    tokenizer = find_world(fields.get("world", DEFAULT_WORLD)).tokenizer(limit)
     own |= {"vocab_size": len(tokenizer), "max_position_embeddings": limit}
     return Imagen(ImagenConfig(text_config=own, **fields), tokenizer)
 

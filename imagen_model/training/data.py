@@ -8,14 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..illustrations.captions import caption
-from ..illustrations.drawing import Picture, draw
-from ..illustrations.scene import GRID, Scene
-from ..illustrations.worlds import random_scene
+from ..worlds import find_world
 
 # A word that no vocabulary holds: the model learns that unknown words change nothing.
 UNKNOWN_WORD = "qzx"
@@ -29,24 +25,18 @@ class Batch(NamedTuple):
     low: Tensor | None
 
 
-def drawing(scene: Scene, side: int) -> Picture:
-    """What a stage of that side learns to make: whole cells at 16x16, edges smoothed by averaging above."""
-    if side == GRID:
-        return draw(scene, side)
-    finer = max(2, 16 * GRID // side)
-    return np.asarray(Image.fromarray(draw(scene, side * finer)).reduce(finer))
-
-
 class DrawnBatches(Dataset[Batch]):
     """Item `step` is that step's batch.
 
     Args:
+        world: name of the world that is drawn; found where it is used, for worker processes.
         side: of the pictures; low_side: of those that super-resolution starts from.
         crop: side of the square that is cut out of each picture, at a place that is a multiple of `align`.
     """
 
     def __init__(
         self,
+        world: str,
         seed: int,
         batch_size: int,
         side: int,
@@ -56,6 +46,7 @@ class DrawnBatches(Dataset[Batch]):
         crop: int | None = None,
         align: int = 1,
     ) -> None:
+        self.world = world
         self.seed, self.batch_size, self.side, self.low_side = seed, batch_size, side, low_side
         self.steps, self.caption_dropout = steps, caption_dropout
         self.crop, self.align = crop or side, align
@@ -64,23 +55,23 @@ class DrawnBatches(Dataset[Batch]):
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        rng = random.Random(f"{self.seed}:{step}")
+        world, rng = find_world(self.world), random.Random(f"{self.seed}:{step}")
         captions, pictures, lows = [], [], []
         for _ in range(self.batch_size):
-            scene = random_scene(rng)
-            text = "" if rng.random() < self.caption_dropout else caption(scene, rng)
+            scene = world.scene(rng)
+            text = "" if rng.random() < self.caption_dropout else world.caption(scene, rng)
             captions.append(with_unknown_words(text, rng))
             places = (self.side - self.crop) // self.align
             top, left = (rng.randint(0, places) * self.align if places else 0 for _ in range(2))
-            pictures.append(cut(drawing(scene, self.side), top, left, self.crop))
+            pictures.append(cut(world.picture(scene, self.side), top, left, self.crop))
             if self.low_side is not None:
                 scale = self.side // self.low_side
-                lows.append(cut(drawing(scene, self.low_side), top // scale, left // scale, self.crop // scale))
+                lows.append(cut(world.picture(scene, self.low_side), top // scale, left // scale, self.crop // scale))
         low = torch.from_numpy(np.stack(lows)) if lows else None
         return Batch(captions, torch.from_numpy(np.stack(pictures)), low)
 
 
-def cut(picture: Picture, top: int, left: int, side: int) -> Picture:
+def cut(picture: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
     return picture[top : top + side, left : left + side]
 
 

@@ -62,7 +62,8 @@ class PixelObjective:
         self.run: Any = torch.compile(model) if job.compile else model
 
     def data(self, seed: int, steps: int) -> DrawnBatches:
-        return DrawnBatches(seed, self.job.batch_size, self.model.config.image_size, steps, self.job.caption_dropout)
+        config, job = self.model.config, self.job
+        return DrawnBatches(config.world, seed, job.batch_size, config.image_size, steps, job.caption_dropout)
 
     def loss(self, batch: Batch) -> Tensor:
         ids, mask = tokenize(self.model.tokenizer, batch.captions, None, self.model.config.max_text_tokens)
@@ -91,7 +92,8 @@ class DenoisingObjective:
     def data(self, seed: int, steps: int) -> DrawnBatches:
         config, job = self.net.config, self.job
         low, share = config.low_resolution_size, job.caption_dropout
-        return DrawnBatches(seed, job.batch_size, config.image_size, steps, share, low, job.crop, config.granularity)
+        world, side, align = self.model.config.world, config.image_size, config.granularity
+        return DrawnBatches(world, seed, job.batch_size, side, steps, share, low, job.crop, align)
 
     def loss(self, batch: Batch) -> Tensor:
         rows, shift = len(batch.captions), self.net.config.shift

@@ -15,7 +15,7 @@ from imagen_model.drawn_world import chinese, english
 from imagen_model.drawn_world.captions import caption, tokens, vocabulary
 from imagen_model.drawn_world.checker import read_things
 from imagen_model.drawn_world.drawing import draw
-from imagen_model.drawn_world.exam import CATEGORIES, draw_answers, enlarged_answers, questions, score, shuffled, wilson
+from imagen_model.drawn_world.exam import CATEGORIES, questions
 from imagen_model.drawn_world.kinds import KINDS, OUTLINES, SYMMETRIC
 from imagen_model.drawn_world.palette import BACKGROUNDS_OF, COLOURS
 from imagen_model.drawn_world.scene import (
@@ -33,6 +33,8 @@ from imagen_model.drawn_world.scenery import read_view
 from imagen_model.drawn_world.sprites import silhouette
 from imagen_model.drawn_world.tokenizer import bilingual_tokenizer
 from imagen_model.drawn_world.worlds import random_scene
+from imagen_model.exam import score, shuffled, wilson
+from imagen_model.worlds import find_world
 
 SUNSET = "A beautiful sunset over a tropical beach with palm trees."
 SUNSET_CHINESE = "热带海滩上美丽的日落，还有棕榈树。"
@@ -48,9 +50,11 @@ def words() -> list[str]:
 def test_the_scale_has_two_ends(category: str, held: bool) -> None:
     asked = questions(category, 8, 1, held)
     assert all(held_out(one.scene) == held for one in asked)
-    truth = draw_answers(asked, 64)
+    truth = find_world("drawn_world").draw_answers(asked, 64)
     assert score(category, asked, truth).right == 8
-    assert score(category, asked, enlarged_answers(asked)).right >= 6
+    small = find_world("drawn_world").draw_answers(asked, 32)
+    enlarged = [image.resize((256, 256), Image.Resampling.BICUBIC) for image in small]
+    assert score(category, asked, enlarged).right >= 6
     assert score(category, asked, shuffled(truth)).right <= 2
     assert score(category, asked, [None] * len(asked)).right == 0
 

@@ -108,11 +108,11 @@ def test_a_denoising_base_learns_from_nothing_and_in_the_place_of_another(tiny_f
 
 
 def test_low_and_full_pictures_are_of_one_place() -> None:
-    batch = DrawnBatches(3, 6, 64, 10, 0.1, low_side=32, crop=32, align=8)[2]
+    batch = DrawnBatches("illustrations", 3, 6, 64, 10, 0.1, low_side=32, crop=32, align=8)[2]
     assert batch.pictures.shape == (6, 32, 32, 3) and batch.low is not None and batch.low.shape == (6, 16, 16, 3)
     averaged = batch.pictures.float().unflatten(1, (16, 2)).unflatten(3, (16, 2)).mean((2, 4))
     assert (averaged - batch.low.float()).abs().mean() < 2
-    whole = DrawnBatches(3, 6, 64, 10, 0.1, low_side=32)[2]
+    whole = DrawnBatches("illustrations", 3, 6, 64, 10, 0.1, low_side=32)[2]
     assert whole.captions != [] and whole.pictures.shape == (6, 64, 64, 3)
 
 

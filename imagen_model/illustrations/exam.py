@@ -1,24 +1,16 @@
-"""How often a picture shows what was asked, in GenEval's categories, on the drawn world, by the checker.
-
-This is GenEval-style on drawn scenes and not GenEval (arXiv 2310.11513). Two ends of the scale are always
-printed: the drawings themselves, and the pictures of other prompts.
-"""
+"""Questions in GenEval's categories whose answers the checker can read back from a picture."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from PIL import Image
 
-from .generation import Failure, GenerationRequest, Generator
-from .illustrations import worlds
-from .illustrations.captions import NUMBERS, plural, with_article
-from .illustrations.checker import SeenObject, read_landscape, read_objects
-from .illustrations.drawing import draw
-from .illustrations.scene import GRID, PLACES, RELATIONS, TIMES, Scene
+from ..exam import Question, Verdict
+from . import worlds
+from .captions import NUMBERS, plural, with_article
+from .checker import SeenObject, read_landscape, read_objects
+from .scene import PLACES, RELATIONS, TIMES
 
 CATEGORIES = (
     "single object",
@@ -29,36 +21,6 @@ CATEGORIES = (
     "attribute binding",
     "landscape",
 )
-Verdict = dict[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A prompt, a scene that answers it, and the judge of a picture; `right` is the verdict's strict part."""
-
-    prompt: str
-    scene: Scene
-    judge: Callable[[Image.Image], Verdict]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How many of `count` pictures were right, with Wilson's 95 % interval."""
-
-    category: str
-    right: int
-    count: int
-    parts: dict[str, float]
-
-    @property
-    def share(self) -> float:
-        return self.right / self.count
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        z, n, p = 1.96, self.count, self.share
-        centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n)))
 
 
 def question(category: str, rng: random.Random, held_out: bool) -> Question:
@@ -166,33 +128,3 @@ def landscape_question(rng: random.Random) -> Question:
 def questions(category: str, count: int, seed: int, held_out: bool) -> list[Question]:
     rng = random.Random(f"{seed}:{category}:{held_out}")
     return [question(category, rng, held_out) for _ in range(count)]
-
-
-def score(category: str, asked: Sequence[Question], images: Sequence[Image.Image | None]) -> Score:
-    """Judge the pictures; a picture that could not be made counts as wrong."""
-    verdicts = [one.judge(image) if image is not None else {} for one, image in zip(asked, images, strict=True)]
-    names = sorted({name for verdict in verdicts for name in verdict} - {"right"})
-    parts = {name: sum(verdict.get(name, False) for verdict in verdicts) / len(asked) for name in names}
-    return Score(category, sum(verdict.get("right", False) for verdict in verdicts), len(asked), parts)
-
-
-def draw_answers(asked: Sequence[Question]) -> list[Image.Image]:
-    """The upper end of the scale: the drawings themselves."""
-    return [Image.fromarray(draw(one.scene)) for one in asked]
-
-
-def shuffled(asked: Sequence[Question], images: Sequence[Image.Image]) -> list[Image.Image]:
-    """The lower end: each question gets another question's picture, as if the prompt were not read."""
-    half = max(1, len(asked) // 2)
-    return [*images[half:], *images[:half]]
-
-
-def answer(generator: Generator, asked: Sequence[Question], seed: int) -> list[Image.Image | None]:
-    # The checker reads whole cells: a finer picture's edges run through them, so the base's own picture is judged.
-    side = GRID if (GRID, GRID) in generator.rules.sizes else None
-    requests = [
-        GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32, width=side, height=side)
-        for index, one in enumerate(asked)
-    ]
-    results = generator.generate(requests)
-    return [None if isinstance(result, Failure) else result.image for result in results]
