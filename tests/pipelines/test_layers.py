@@ -16,9 +16,9 @@ def test_everything_but_the_ray_stage_imports_neither_ray_nor_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=PIPELINES.parent, check=False).returncode == 0
 
 
-def test_pipelines_import_only_the_two_modules_of_the_model_that_they_may() -> None:
+def test_pipelines_import_only_those_modules_of_the_model_that_they_may() -> None:
     for path in PIPELINES.glob("*.py"):
         lines = [line for line in path.read_text().splitlines() if "import" in line and "imagen_model" in line]
         for line in lines:
-            assert line.split()[1] in {"imagen_model.generation", "imagen_model.catalog"}, (path, line)
+            assert line.split()[1] in {"imagen_model.generation", "imagen_model.catalog", "imagen_model.caption_files"}, (path, line)
         assert "from jobs" not in path.read_text()
