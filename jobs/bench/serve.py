@@ -32,24 +32,33 @@ TRIED = (LitServeSettings(16, 0.05), LitServeSettings(16, 0.01), LitServeSetting
 
 
 def measure_serve(images: int, rounds: int) -> dict[str, Any]:
-    """imagen-small in one process a core: pictures a second at 16 requests at once beside one bare loop a core and
-    beside LitServe, with the settings that were fastest for it in short tries before; and seconds of a lone request
-    beside those of the same call in this process."""
+    """imagen-small behind the server in one process, which leaves the other cores to the server, and in one process a
+    core; and replicas that sleep."""
     cores = os.cpu_count() or 1
     if images < 2 * CONCURRENT:
         raise InvalidJob(f"{CONCURRENT} requests at once take at least {2 * CONCURRENT} images, got {images}")
     # Ray's 15 would yield to whatever else the machine does, the bare loops and LitServe would not.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     commands = install("litserve")
-    chosen = fastest(commands, images, cores)
+    found: dict[str, Any] = {"cores": cores, "concurrent": CONCURRENT, "litserve": "0.2.19"}
+    for processes in sorted({1, cores}):
+        share = max(2 * CONCURRENT, images * processes // cores)
+        found[f"processes_{processes}"] = compare(commands, processes, share, rounds)
+    return found | {"sleeping": measure_sleeping(rounds)}
+
+
+def compare(commands: Path, processes: int, images: int, rounds: int) -> dict[str, Any]:
+    """Pictures a second at 16 requests at once beside as many bare loops and beside LitServe, with the settings that
+    were fastest for it in short tries before; and seconds of a lone request beside those of the same call here."""
+    chosen = fastest(commands, images, processes)
     through, bare, peers, lone, calls = [], [], [], [], []
     for _ in range(rounds):
-        bare.append(bare_rate("model", images, cores))
-        with litserve_running(commands, chosen, cores) as port:
+        bare.append(bare_rate("model", images, processes))
+        with litserve_running(commands, chosen, processes) as port:
             theirs, rate = measured(port, images)
         peers.append(rate)
         with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
-            settings = ServeSettings(model=MODEL, replicas=cores, batch_folder=folder)
+            settings = ServeSettings(model=MODEL, replicas=processes, batch_folder=folder)
             port = check_address(settings, "127.0.0.1", 0, False)
             with server_running(settings, find_model(MODEL), "127.0.0.1", port):
                 ours, rate = measured(port, images)
@@ -59,12 +68,11 @@ def measure_serve(images: int, rounds: int) -> dict[str, Any]:
         lone += alone
         if ours != theirs:
             raise RuntimeError("LitServe's picture is another one than imagegen's")
-        say(f"bare {bare[-1]:.2f} images/s, LitServe {peers[-1]:.2f}, imagegen {through[-1]:.2f}")
+        say(
+            f"{processes} processes: bare {bare[-1]:.2f}, LitServe {peers[-1]:.2f}, imagegen {through[-1]:.2f} images/s"
+        )
     return {
-        "cores": cores,
         "images": images,
-        "concurrent": CONCURRENT,
-        "litserve": "0.2.19",
         "litserve_max_batch_size": chosen.batch,
         "litserve_batch_timeout": chosen.timeout,
         "served_images_per_second": round(statistics.median(through), 2),
@@ -75,24 +83,23 @@ def measure_serve(images: int, rounds: int) -> dict[str, Any]:
         "lone_request_seconds": round(statistics.median(lone), 4),
         "bare_call_seconds": round(statistics.median(calls), 4),
         "lone_ratio": ratio(lone, calls),
-        "sleeping": measure_sleeping(rounds),
     }
 
 
-def fastest(commands: Path, images: int, cores: int) -> LitServeSettings:
+def fastest(commands: Path, images: int, processes: int) -> LitServeSettings:
     tried: dict[LitServeSettings, float] = {}
     for settings in TRIED:
-        with litserve_running(commands, settings, cores) as port:
+        with litserve_running(commands, settings, processes) as port:
             _, tried[settings] = measured(port, images // 2)
         say(f"LitServe with {settings.batch} a batch, {settings.timeout:g} s: {tried[settings]:.2f} images/s")
     return max(tried, key=lambda settings: tried[settings])
 
 
 def measured(port: int, images: int) -> tuple[bytes, float]:
-    """One picture, and images a second once every process has run."""
+    """One picture, and images a second in the steady state."""
     client = Client(port, CONCURRENT)
     client.rate(2 * CONCURRENT)
-    return client.ask(requests(1, MODEL)[0]), client.rate(images)
+    return client.ask(requests(1, MODEL)[0]), client.steady_rate(images)
 
 
 def measure_lone(port: int) -> tuple[list[float], list[float]]:
