@@ -23,6 +23,7 @@ BUNDLED = Path(__file__).parent / "checkpoints"
 UNPUBLISHED = "google/imagen-text-to-image"
 DEFAULT_MODEL = "imagen-small"
 FLAT_COLOUR = "flat-colour"
+CAPTIONER = "captioner"  # subfolder of a model that brings one
 # How much larger than its last stage makes them a cascade's pictures can be asked for.
 ENLARGED = 4
 
@@ -131,17 +132,20 @@ def find_model(name: str) -> ModelSource:
 
 
 def decides_pictures(name: str) -> bool:
-    """Whether the file is part of a model: its configuration, tokenizer or weights."""
-    return PurePosixPath(name).suffix in {".json", ".safetensors", ".txt"}
+    """Whether the file, by its name in the folder, is part of what draws: configuration, tokenizer or weights, and
+    not the captioner's, which reads pictures."""
+    path = PurePosixPath(name)
+    return path.suffix in {".json", ".safetensors", ".txt"} and path.parts[0] != CAPTIONER
 
 
 def folder_revision(folder: Path) -> str:
     """Hash over every file that decides what a picture looks like (hex, 16 digits)."""
     digests = {}
     for path in folder.rglob("*"):
-        if decides_pictures(path.name) and path.is_file():
+        name = path.relative_to(folder).as_posix()
+        if decides_pictures(name) and path.is_file():
             with path.open("rb") as file:
-                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").digest()
+                digests[name] = hashlib.file_digest(file, "sha256").digest()
     return revision_of(digests)
 
 
@@ -182,6 +186,8 @@ def rules_from_config(config: dict[str, Any]) -> RequestRules:
     defaults: dict[str, int | float] = dict(config.get("sampling_defaults") or {})
     if any(stage.inference_steps is None for stage in diffusion):
         defaults.setdefault("num_inference_steps", DEFAULT_STEPS)
+    if not config.get("denoiser"):
+        defaults.setdefault("best_of", 1)  # a denoising base has no likelihood to choose by
     last = stages[-1].image_size if stages else base
     final = last * int(config.get("display_factor", 8))
     # A base's few large cells can be shown at any of these sizes.

@@ -12,8 +12,14 @@ from collections.abc import Sequence
 from PIL import Image
 
 from .generation import Failure, GenerationRequest, InvalidRequest, RequestRules, Result, Success
+from .post_processing import post_process
 
-RULES = RequestRules(sizes=((64, 64), (16, 16), (128, 128), (256, 256), (512, 512)), defaults={"guidance_scale": 1.0})
+# Twice its largest picture is as much as its single colours are worth.
+RULES = RequestRules(
+    sizes=((64, 64), (16, 16), (128, 128), (256, 256), (512, 512)),
+    defaults={"guidance_scale": 1.0},
+    limits={"upscale": 1024},
+)
 
 
 class FlatColourGenerator:
@@ -34,4 +40,5 @@ class FlatColourGenerator:
             return Failure(refusal.code, refusal.message)
         digest = hashlib.sha256(f"{resolved.seed}:{resolved.prompt}".encode()).digest()
         size = (resolved.width or 0, resolved.height or 0)
-        return Success(Image.new("RGB", size, (digest[0], digest[1], digest[2])), 0.0)
+        image = Image.new("RGB", size, (digest[0], digest[1], digest[2]))
+        return Success(post_process(image, resolved.post_processing), 0.0)

@@ -15,9 +15,12 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
+from .post_processing import MAX_UPSCALED, NAMES, Upscale, parse_steps
+
 MAX_SEED = 2**32 - 1
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_SIDE = 8192
+MAX_BEST_OF = 16
 
 
 class ErrorCode(StrEnum):
@@ -58,6 +61,8 @@ class GenerationRequest:
         top_k: 0 (off) to 65,536, for models that sample from a categorical distribution.
         top_p: greater than 0, at most 1.
         temperature: 0 (most likely value always) to 10.
+        best_of: 1 to 16 candidates, of which the one is kept that the model finds most likely for the prompt.
+        post_processing: steps for the finished picture, such as "denoise, sharpen=0.8, upscale=512x512".
 
     Raises:
         InvalidRequest: a value is of the wrong type or outside its range; the message names the value,
@@ -74,6 +79,8 @@ class GenerationRequest:
     top_k: int | None = None
     top_p: float | None = None
     temperature: float | None = None
+    best_of: int | None = None
+    post_processing: str | None = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt)
@@ -92,6 +99,8 @@ class GenerationRequest:
         check_number("temperature", self.temperature, 0.0, 10.0, bad)
         if self.top_p == 0:
             raise InvalidRequest(bad, "top_p must be greater than 0 and at most 1, got 0; use 1 to turn it off")
+        check_integer("best_of", self.best_of, 1, MAX_BEST_OF, bad)
+        check_steps(self.post_processing)
 
 
 def check_text(name: str, value: object) -> None:
@@ -132,7 +141,20 @@ def check_number(name: str, value: object, low: float, high: float, code: ErrorC
         raise InvalidRequest(code, f"{name} must be from {low:g} to {high:g}, got {value}")
 
 
-PARAMETERS = ("num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
+def check_steps(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidRequest(
+            ErrorCode.INVALID_PARAMETER, f"post_processing must be text such as 'denoise', got {value!r:.80}"
+        )
+    try:
+        parse_steps(value)
+    except ValueError as error:
+        raise InvalidRequest(ErrorCode.INVALID_PARAMETER, f"post_processing: {error}") from None
+
+
+PARAMETERS = ("num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature", "best_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +164,17 @@ class RequestRules:
     Args:
         sizes: the (width, height) pairs in pixels that the model makes; the first is the default.
         defaults: value of each parameter that the model has; a parameter not named here is refused.
-        limits: the largest value of a parameter where the model's own limit is lower than the general one.
+        limits: the largest value of a parameter where the model's own limit is lower than the general one; `upscale`
+            is the largest side in pixels that this step may make.
         takes_negative_prompt: whether `negative_prompt` means something to the model.
+        post_processing: names of the steps that its pictures can go through.
     """
 
     sizes: tuple[tuple[int, int], ...]
     defaults: dict[str, int | float]
     limits: dict[str, int | float] = dataclasses.field(default_factory=dict)
     takes_negative_prompt: bool = True
+    post_processing: tuple[str, ...] = NAMES
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         """`request` with every default filled in.
@@ -166,6 +191,7 @@ class RequestRules:
             )
         if request.negative_prompt and not self.takes_negative_prompt:
             raise InvalidRequest(ErrorCode.INVALID_PARAMETER, "this model takes no negative_prompt; leave it out")
+        self.check_post_processing(request.post_processing, width, height)
         values: dict[str, int | float | None] = {}
         for name in PARAMETERS:
             given = getattr(request, name)
@@ -181,6 +207,18 @@ class RequestRules:
                 )
             values[name] = self.defaults.get(name) if given is None else given
         return dataclasses.replace(request, width=width, height=height, **values)  # type: ignore[arg-type]
+
+    def check_post_processing(self, steps: str | None, width: int, height: int) -> None:
+        bad = ErrorCode.INVALID_PARAMETER
+        for step in parse_steps(steps) if steps is not None else ():
+            if step.name not in self.post_processing:
+                known = ", ".join(self.post_processing) or "none"
+                raise InvalidRequest(bad, f"post_processing: {step.name} is not offered here; the steps are: {known}")
+            if isinstance(step, Upscale):
+                try:
+                    step.check(width, height, int(self.limits.get("upscale", MAX_UPSCALED)))
+                except ValueError as error:
+                    raise InvalidRequest(bad, f"post_processing: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

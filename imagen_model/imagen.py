@@ -26,7 +26,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTo
 from transformers.utils import ModelOutput
 from transformers.utils import logging as transformers_logging
 
-from .catalog import find_folder
+from .catalog import ModelNotFound, find_folder
 from .config import ImagenConfig
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .denoising_unet import DenoisingUNet
@@ -69,6 +69,7 @@ class Imagen(PreTrainedModel):
         if config.stages:
             self.super_resolution = nn.ModuleList(DenoisingUNet(stage, text_size) for stage in config.stages)
         self.tokenizer = tokenizer
+        self.captioner: Any = None
         self.post_init()
 
     @property
@@ -204,9 +205,13 @@ class Imagen(PreTrainedModel):
 
     def to_pictures(self, levels: Tensor) -> np.ndarray:
         """(batch, side * side, 3) levels -> (batch, side, side, 3) uint8; the ends are black and white."""
-        values = (levels.cpu().numpy() * 255 + (self.config.levels - 1) // 2) // (self.config.levels - 1)
         side = self.config.image_size
-        return values.astype(np.uint8).reshape(-1, side, side, 3)
+        return self.level_values().numpy()[levels.cpu().numpy()].astype(np.uint8).reshape(-1, side, side, 3)
+
+    def level_values(self) -> Tensor:
+        """(levels,) int64: the 8-bit value of each level."""
+        steps = self.config.levels - 1
+        return (torch.arange(self.config.levels) * 255 + steps // 2) // steps
 
     # What users call
 
@@ -217,7 +222,7 @@ class Imagen(PreTrainedModel):
             prompt: what it shows.
             seed: 0 to 2**32 - 1; the same seed gives the same picture, alone or in any batch.
             parameters: `width`, `height`, `guidance_scale`, `temperature`, `top_k`, `top_p`, `negative_prompt`,
-                `num_inference_steps`; those that the model has.
+                `num_inference_steps`, `best_of`, `post_processing`; those that the model has.
 
         Raises:
             InvalidRequest: a value that cannot be; the message names it, its limit and the remedy.
@@ -245,6 +250,44 @@ class Imagen(PreTrainedModel):
                 raise InvalidRequest(result.code, result.message)
             images.append(result.image)
         return images
+
+    def colorize(self, image: Image.Image, prompt: str, seed: int = 0, **parameters: Any) -> Image.Image:
+        """A grey picture in colours that fit the prompt; see `colorize.colorize`.
+
+        Args:
+            image: its luma is kept, its colours, if it has any, are not seen.
+            seed, parameters: as of `generate_image`.
+
+        Raises:
+            InvalidRequest: a value that cannot be, or the base is no pixel decoder.
+        """
+        from .colorize import colorize
+        from .generation import GenerationRequest
+        from .imagen_generator import ImagenGenerator
+
+        return colorize(ImagenGenerator(self), image, GenerationRequest(prompt, seed, **parameters))
+
+    def caption(self, image: Image.Image) -> str:
+        """A sentence that says what the picture shows, by the captioner in this model's folder.
+
+        Raises:
+            ModelNotFound: the model came from no folder, or its folder has no captioner.
+            ValueError: the picture cannot be read.
+        """
+        from .captioner import Captioner
+
+        if self.captioner is None:
+            if not self.name_or_path:
+                raise ModelNotFound(
+                    "this model came from no folder, so it has no captioner; use imagen_model.captioner.Captioner, or "
+                    "load a folder with a subfolder captioner/"
+                )
+            # No part of the model's own weights: loaded by the first call, on the model's device.
+            self.captioner = Captioner.from_pretrained(self.name_or_path, device=str(self.device))
+        (result,) = self.captioner.caption([image])
+        if result.error_code is not None:
+            raise ValueError(result.error_message)
+        return result.text
 
     @torch.no_grad()
     def log_likelihood(self, image: Image.Image, text: str) -> float:

@@ -4,24 +4,27 @@ A row's picture must not depend on its neighbours, and floating-point products o
 different orders. So the model only ever runs on tiles of one fixed number of rows; a short tile is filled up
 with copies. `batch_size` says how many requests to hand over at a time and changes no picture.
 
-A picture is read (text states, once), drawn by the base, and carried on by as many super-resolution stages as its
-size needs.
+A picture is read (text states, once), drawn by the base, carried on by as many super-resolution stages as its size
+needs, and finished by its post-processing. Of `best_of` candidates only the one that is kept goes beyond the base.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from .best_of import candidate_seed, log_likelihoods
 from .catalog import rules_from_config
 from .decoding import decode
 from .generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, Result, Success, Watcher
 from .imagen import Imagen, single_thread_on_cpu
+from .luma import LumaMasks
+from .post_processing import post_process
 from .progress import Progress, at_size
 from .sampling import SamplingParameters, uniforms
 from .stages import Conditions, run_stage
@@ -45,12 +48,14 @@ class TileShape:
         guided: whether the base runs on the prompts and on what to steer away from.
         stages: super-resolution stages that the size needs.
         steps: of the diffusion stages that take the request's number; 0 where none does.
+        candidates: that the base draws for each picture.
     """
 
     guided: bool
     text_length: int
     stages: int = 0
     steps: int = 0
+    candidates: int = 1
 
 
 class ImagenGenerator:
@@ -86,11 +91,11 @@ class ImagenGenerator:
             except InvalidRequest as refusal:
                 results[index] = Failure(refusal.code, refusal.message)
         for shape, group in groups.items():
-            rows = self.group_size(shape)
-            for start in range(0, len(group), rows):
-                chosen = group[start : start + rows]
+            size = self.group_size(shape)
+            for start in range(0, len(group), size):
+                chosen = group[start : start + size]
                 told = {row: watchers[index] for row, index in enumerate(chosen) if index in watchers}
-                pictures = self.draw_tile([ready[index] for index in chosen], shape, rows, told)
+                pictures = self.draw_tile([ready[index] for index in chosen], shape, told)
                 results.update(zip(chosen, pictures, strict=True))
         return [results[index] for index in range(len(requests))]
 
@@ -111,7 +116,8 @@ class ImagenGenerator:
         stepping = any(stage is not None and stage.inference_steps is None for stage in running)
         steps = request.num_inference_steps or 0
         length = self.text_length(ids.shape[1])
-        return TileShape(request.guidance_scale != 1.0, length, stages, steps if stepping else 0)
+        guided, steps = request.guidance_scale != 1.0, steps if stepping else 0
+        return TileShape(guided, length, stages, steps, request.best_of or 1)
 
     def stages_for(self, side: int) -> int:
         """How many stages make a picture at least that large, or all."""
@@ -120,7 +126,11 @@ class ImagenGenerator:
 
     def group_size(self, key: Hashable) -> int:
         assert isinstance(key, TileShape)
-        return max(1, self.tile // 2) if key.guided else self.tile
+        return max(1, self.base_rows(key) // key.candidates)
+
+    def base_rows(self, shape: TileShape) -> int:
+        """Rows of one run of the base."""
+        return max(1, self.tile // 2) if shape.guided else self.tile
 
     def text_length(self, tokens: int) -> int:
         """What a text of so many tokens is padded to: a short one need not carry the longest one's padding."""
@@ -128,33 +138,46 @@ class ImagenGenerator:
         return SHORT_TEXT if tokens <= SHORT_TEXT < longest else longest
 
     def draw_tile(
-        self, requests: list[GenerationRequest], shape: TileShape, rows: int, watchers: Mapping[int, Watcher]
+        self, requests: list[GenerationRequest], shape: TileShape, watchers: Mapping[int, Watcher]
     ) -> list[Result]:
-        """At most `rows` pictures in one run of the base; what is missing to `rows` is filled up and thrown away."""
+        """As many pictures as `group_size` says, or fewer."""
         began = time.perf_counter()
         with single_thread_on_cpu(self.model.device):
-            pictures = self.sample(requests, shape, rows, watchers)
-        seconds = (time.perf_counter() - began) / len(requests)
+            pictures = self.sample(requests, shape, watchers)
         smooth = shape.stages > 0
-        return [
-            Success(at_size(picture.numpy(), request, smooth), seconds)
+        images = [
+            post_process(at_size(picture.numpy(), request, smooth), request.post_processing)
             for picture, request in zip(pictures, requests, strict=True)
         ]
+        seconds = (time.perf_counter() - began) / len(requests)
+        return [Success(image, seconds) for image in images]
 
     @torch.inference_mode()
     def sample(
-        self, requests: list[GenerationRequest], shape: TileShape, rows: int, watchers: Mapping[int, Watcher]
+        self,
+        requests: list[GenerationRequest],
+        shape: TileShape,
+        watchers: Mapping[int, Watcher],
+        masks: LumaMasks | None = None,
     ) -> Tensor:
-        """(requests, side, side, 3) uint8, as the last stage that the size needs makes them."""
+        """(requests, side, side, 3) uint8, as the last stage that the size needs makes them; `masks` of the base."""
+        rows = self.base_rows(shape)
+        # What is missing to the rows of the base is filled up and thrown away.
         filled = requests + [requests[-1]] * (rows - len(requests))
         conditions = self.read(filled, shape)
         base = self.model.config.base_stage
         running = [stage for stage in (base, *self.stages[: shape.stages]) if stage is not None]
         steps = [stage.inference_steps or shape.steps for stage in running]
-        lines = self.model.config.image_size if base is None else 0
+        # Nobody knows which candidate's lines to show.
+        lines = self.model.config.image_size if base is None and shape.candidates == 1 else 0
         progress = Progress(lines + sum(steps), requests, watchers)
         if base is None:
-            pictures = self.draw_pixels(filled, shape, conditions, progress)[: len(requests)]
+            if shape.candidates == 1:
+                levels = self.draw_pixels(filled, shape, conditions, progress, masks)
+            else:
+                levels, seeds = self.choose(requests, shape, conditions, masks)
+                conditions = replace(conditions, seeds=seeds)
+            pictures = torch.from_numpy(self.model.to_pictures(levels))[: len(requests)]
         conditions = conditions.rows(list(range(len(requests))))
         low: Tensor | None = None if base is not None else pictures
         nets = [(self.model.denoiser, "base")] if base is not None else []
@@ -184,10 +207,34 @@ class ImagenGenerator:
             [request.seed for request in requests],
         )
 
+    def choose(
+        self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, masks: LumaMasks | None
+    ) -> tuple[Tensor, list[int]]:
+        """The likeliest candidate of each request: levels (requests, positions, 3), and the seeds that drew them."""
+        rows, count = self.base_rows(shape), shape.candidates
+        owners = [owner for owner in range(len(requests)) for _ in range(count)]
+        seeds = [candidate_seed(request.seed, number) for request in requests for number in range(count)]
+        unwatched = Progress(0, requests, {})
+        drawn, scores = [], []
+        for start in range(0, len(owners), rows):
+            chosen = [min(at, len(owners) - 1) for at in range(start, start + rows)]
+            tile = replace(conditions.rows([owners[at] for at in chosen]), seeds=[seeds[at] for at in chosen])
+            levels = self.draw_pixels([requests[owners[at]] for at in chosen], shape, tile, unwatched, masks)
+            drawn.append(levels)
+            scores.append(log_likelihoods(self.model, levels, tile.states, tile.mask))
+        best = torch.cat(scores)[: len(owners)].view(-1, count).argmax(dim=1)
+        kept = [owner * count + int(number) for owner, number in enumerate(best)]
+        return torch.cat(drawn)[kept], [seeds[at] for at in kept]
+
     def draw_pixels(
-        self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, progress: Progress
+        self,
+        requests: list[GenerationRequest],
+        shape: TileShape,
+        conditions: Conditions,
+        progress: Progress,
+        masks: LumaMasks | None = None,
     ) -> Tensor:
-        """The pixel decoder's pictures, (rows, side, side, 3) uint8."""
+        """The pixel decoder's levels, (rows, positions, 3)."""
         model, device = self.model, self.model.device
         states, mask = conditions.states, conditions.mask
         if shape.guided:
@@ -205,5 +252,4 @@ class ImagenGenerator:
         scales = [float(request.guidance_scale or 0.0) for request in requests]
         guidance = torch.tensor(scales, device=device)[:, None] if shape.guided else None
         after_line = partial(progress.line, self.model) if progress.watchers else None
-        levels = decode(model.decoder, text, mask, uniform.to(device), parameters, guidance, after_line)
-        return torch.from_numpy(model.to_pictures(levels))
+        return decode(model.decoder, text, mask, uniform.to(device), parameters, guidance, after_line, masks)

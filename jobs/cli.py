@@ -56,6 +56,12 @@ def generate(
     top_k: Annotated[int | None, typer.Option(help="Sample from the k likeliest values only; 0 from all.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Sample from the likeliest values of this total share.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What guidance steers away from.")] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="Keep the likeliest of so many candidates, 1 to 16, by the model itself.")
+    ] = None,
+    post_processing: Annotated[
+        str | None, typer.Option(help="Steps in order: denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT.")
+    ] = None,
     image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
     output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
@@ -150,6 +156,38 @@ def retry(
 
 
 @app.command()
+def caption(
+    images: Annotated[
+        str, typer.Argument(help="Output of generate, or a folder, a file or a quoted glob of pictures; or its URL.")
+    ],
+    output: Annotated[str, typer.Argument(help="Folder or URL of the captions.")],
+    model: Annotated[
+        str, typer.Option(help="imagen-small, an Imagen with a captioner, or a transformers image-to-text folder.")
+    ] = "imagen-small",
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    cpus_per_worker: CpusPerWorker = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    ray_address: RayAddress = None,
+    log_file: Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an alt text for every picture. Run again to go on after any interruption."""
+    pool = {
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "cpus_per_worker": cpus_per_worker,
+        "batch_size": batch_size,
+        "device": device,
+        "ray_address": ray_address,
+    }
+    from .caption import caption_command
+
+    raise typer.Exit(caption_command(images, output, model, pool, log_file, as_json))
+
+
+@app.command()
 def serve(
     model: Annotated[
         str | None, typer.Option(help="Bundled model, folder, hub id or URL; default imagen-small.")
@@ -175,6 +213,9 @@ def serve(
     api_keys: Annotated[str | None, typer.Option(help="File with an API key a line; or IMAGEGEN_API_KEYS.")] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Pictures a minute for each key; default no limit.")] = None,
     max_body: Annotated[int | None, typer.Option(help="Bytes of a request; default 1 MiB.")] = None,
+    max_upscale: Annotated[
+        int | None, typer.Option(help="Pixels a side that post-processing may make; default 2048.")
+    ] = None,
     url_seconds: Annotated[
         float | None, typer.Option(help="How long pictures are kept for URLs; default 3600.")
     ] = None,

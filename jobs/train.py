@@ -25,5 +25,5 @@ def train_command(path: Path) -> int:
         say(f"imagegen: {mistake}")
         return ExitCode.USAGE
     print(f"the model is in {folder}; its log and sample grids are in {job.output}")
-    print(f"next: imagegen evaluate {folder}")
+    print(f"next: {'imagegen evaluate' if job.captioner is None else 'python -m imagen_model.caption_exam'} {folder}")
     return ExitCode.SUCCESS

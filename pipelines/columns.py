@@ -21,6 +21,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "top_k": ("top_k",),
     "top_p": ("top_p",),
     "temperature": ("temperature",),
+    "best_of": ("best_of",),
+    "post_processing": ("post_processing",),
     "n": ("n",),
     "model": ("model",),
 }

@@ -76,6 +76,7 @@ def find_endpoint(url: str, model: str) -> EndpointModel:
             entry["defaults"],
             entry["limits"],
             entry["takes_negative_prompt"],
+            tuple(entry.get("post_processing", ())),  # a server from before there was any
         )
         return EndpointModel(url, wanted, entry["revision"], rules, key)
     except ModelNotFound:
@@ -104,7 +105,7 @@ class EndpointGenerator:
         began = time.perf_counter()
         body = {"model": self.model.name, "n": 1, "response_format": "b64_json", "output_format": "png"}
         body |= {"prompt": request.prompt, "seed": request.seed, "negative_prompt": request.negative_prompt}
-        body |= {name: getattr(request, name) for name in PARAMETERS}
+        body |= {name: getattr(request, name) for name in (*PARAMETERS, "post_processing")}
         if request.width is not None and request.height is not None:
             body["size"] = f"{request.width}x{request.height}"
         given = {name: value for name, value in body.items() if value is not None}

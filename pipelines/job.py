@@ -120,6 +120,8 @@ class BatchJob:
     top_p: float | None = None
     temperature: float | None = None
     negative_prompt: str | None = None
+    best_of: int | None = None
+    post_processing: str | None = None
     shard_rows: int | None = None
     limit: int | None = None
     extend: bool = False
@@ -149,7 +151,10 @@ class BatchJob:
                 raise InvalidJob("size and width or height are both given; give one of the two")
             width, height = int(match[1]), int(match[2])
         names = ("negative_prompt", "num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
-        return {"width": width, "height": height} | {name: getattr(self, name) for name in names}
+        # Younger than the first plans, whose fingerprints they must not change: absent where they are not given.
+        younger = {name: getattr(self, name) for name in ("best_of", "post_processing")}
+        given = {name: value for name, value in younger.items() if value is not None}
+        return {"width": width, "height": height} | {name: getattr(self, name) for name in names} | given
 
     def request(self, prompt: str) -> GenerationRequest:
         """Raises:

@@ -61,6 +61,16 @@ SCHEMA = pa.schema(
         ("created_at", pa.timestamp("us", tz="UTC")),
     ]
 )
+# Only in manifests of runs that name them, in a column or for all rows: others stay as they always were. With
+# post-processing, `width` and `height` are the finished picture's and these are those that were asked of the model.
+OPTIONAL = {
+    "best_of": (("best_of", pa.int32()),),
+    "post_processing": (
+        ("post_processing", pa.string()),
+        ("generated_width", pa.int32()),
+        ("generated_height", pa.int32()),
+    ),
+}
 METADATA = ("id", "row", "image_index", "seed", "width", "height", "model")  # after file_name and text
 PREFIX = "input_"  # of an own column whose name the manifest needs itself
 
@@ -82,34 +92,39 @@ class ManifestSchema:
     """Args:
     passed: the table's own columns as read.
     names: those columns' names in the manifest, in the same order.
+    fixed: the manifest's columns before them.
     """
 
     passed: pa.Schema
     names: tuple[str, ...]
+    fixed: pa.Schema = SCHEMA
 
     @classmethod
-    def of(cls, schema: pa.Schema, columns: ColumnMap) -> ManifestSchema:
+    def of(cls, schema: pa.Schema, columns: ColumnMap, parameters: Mapping[str, Any]) -> ManifestSchema:
         """Args:
         schema: of the columns that are read from the table.
+        parameters: of the plan's settings.
         """
+        used = [part for part in OPTIONAL if part in columns.parts or parameters.get(part) is not None]
+        fixed = pa.schema([*SCHEMA, *(pa.field(*field) for part in used for field in OPTIONAL[part])])
         names: list[str] = []
         for column in columns.others:
             name = column
-            while name in SCHEMA.names or name in {"text", *names}:
+            while name in fixed.names or name in {"text", *names}:
                 name = PREFIX + name
             names.append(name)
-        return cls(pa.schema([schema.field(column) for column in columns.others]), tuple(names))
+        return cls(pa.schema([schema.field(column) for column in columns.others]), tuple(names), fixed)
 
     @cached_property
     def full(self) -> pa.Schema:
         own = [pa.field(name, solid(field.type)) for name, field in zip(self.names, self.passed, strict=True)]
-        return pa.schema([*SCHEMA, *own])
+        return pa.schema([*self.fixed, *own])
 
     @cached_property
     def metadata(self) -> pa.Schema:
         """Of what a dataset's reader gets: own columns only where they hold plain values."""
         kept = [pa.field("file_name", pa.string()), pa.field("text", pa.string()), *map(SCHEMA.field, METADATA)]
-        return pa.schema([*kept, *(field for field in list(self.full)[len(SCHEMA) :] if plain(field.type))])
+        return pa.schema([*kept, *(field for field in list(self.full)[len(self.fixed) :] if plain(field.type))])
 
     @cached_property
     def metadata_names(self) -> tuple[str, ...]:
@@ -124,8 +139,13 @@ class ManifestSchema:
     @classmethod
     def stored(cls, schema: pa.Schema) -> ManifestSchema:
         """Of a manifest that was read back."""
-        own = list(schema)[len(SCHEMA) :]
-        return cls(pa.schema(own), tuple(field.name for field in own))
+        fields = list(schema)
+        first = len(SCHEMA)
+        for columns in OPTIONAL.values():
+            found = [(field.name, field.type) for field in fields[first : first + len(columns)]]
+            first += len(columns) if found == list(columns) else 0
+        own = fields[first:]
+        return cls(pa.schema(own), tuple(field.name for field in own), pa.schema(fields[:first]))
 
     def passed_values(self, cells: Mapping[str, Any]) -> Entry:
         return {name: cells.get(field.name) for name, field in zip(self.names, self.passed, strict=True)}

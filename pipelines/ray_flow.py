@@ -14,11 +14,12 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 # Read by Ray at import.
 for name, value in {
@@ -39,7 +40,7 @@ from .errors import InvalidJob, WorkersFailed  # noqa: E402
 from .job import Pool  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
 from .shard_reader import Shard, read_shard  # noqa: E402
-from .stage import Record, Source, Stage, StageConfig  # noqa: E402
+from .stage import Record, Stage  # noqa: E402
 
 SHARDS_AT_A_WORKER = 2  # one whose images are made, one that is read or committed meanwhile
 SPARE_CPUS = 2  # logical, for what Ray runs beside the workers on this machine
@@ -177,9 +178,17 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
 
 
 def run_shards(
-    shards: Sequence[Shard], schema: pa.Schema, source: Source, config: StageConfig, workers: Workers
+    shards: Sequence[Shard],
+    schema: pa.Schema,
+    source: Any,
+    config: Any,
+    workers: Workers,
+    stage: Callable[..., Any] = Stage,
 ) -> Generator[Record]:
     """A record for each shard, in the order in which they are done. Closing the iterator stops the workers.
+
+    Args:
+        source, config: of `stage`, which is made of them in every worker: `Stage`, or `CaptionStage`.
 
     Raises:
         WorkersFailed: Ray could not run them; the shards that gave a record stay done.
@@ -192,7 +201,7 @@ def run_shards(
     resources = {"num_cpus": workers.cpus, "num_gpus": workers.gpus}
     dataset = ray.data.read_datasource(Shards(shards, schema), override_num_blocks=len(shards), **resources)
     dataset = dataset.map_batches(
-        Stage,
+        stage,
         batch_size=None,
         batch_format="pyarrow",
         fn_constructor_kwargs={"source": source, "config": config},

@@ -23,8 +23,9 @@ from .text_tables import INVALID
 
 MAX_IMAGES = 100  # a row
 MAX_ID = 1000  # characters
-INTEGERS = ("seed", "width", "height", "num_inference_steps", "top_k")
+INTEGERS = ("seed", "width", "height", "num_inference_steps", "top_k", "best_of")
 NUMBERS = ("guidance_scale", "top_p", "temperature")
+TEXTS = ("negative_prompt", "post_processing")
 WHOLE = re.compile(r"[+-]?\d{1,18}(\.0{1,9})?")
 DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")
 SIZE = re.compile(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*")
@@ -140,8 +141,8 @@ def row_settings(given: Mapping[str, Cell], defaults: Mapping[str, object]) -> d
             own[part] = whole_number(value)
         elif part in NUMBERS:
             own[part] = number(value)
-        elif part == "negative_prompt":
-            own[part] = decoded(value, "negative_prompt")
+        elif part in TEXTS:
+            own[part] = decoded(value, part)
         elif part == "size":
             own["width"], own["height"] = sides(value, given)
     if ("width" in own) != ("height" in own):

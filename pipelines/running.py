@@ -46,7 +46,7 @@ class Ground:
         columns = ColumnMap(dict(self.plan.parts), self.table.columns.others)
         names = tuple(dict.fromkeys((settings.model, self.plan.called)))
         defaults = Defaults(names, settings.seed, settings.images_per_prompt, settings.parameters)
-        schema = ManifestSchema.of(self.table.schema, columns)
+        schema = ManifestSchema.of(self.table.schema, columns, settings.parameters)
         return Recipe(
             settings, columns, defaults, self.source.rules, schema, settings.fingerprint(), self.plan.output_format
         )

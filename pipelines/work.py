@@ -111,7 +111,8 @@ def item_entry(item: Item, shard: int, recipe: Recipe, worker: str) -> Entry:
     request = item.request
     entry = base_entry(item.row, item.row_id, item.image_index, shard, recipe, worker)
     entry |= {name: getattr(request, name) for name in ("prompt", "negative_prompt", "seed", "width", "height")}
-    entry |= {name: getattr(request, name) for name in PARAMETERS}
+    entry |= {name: getattr(request, name) for name in (*PARAMETERS, "post_processing")}
+    entry |= {"generated_width": request.width, "generated_height": request.height}
     return entry | item.passed | {"attempts": item.attempts}
 
 

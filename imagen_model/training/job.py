@@ -33,6 +33,7 @@ class TrainingJob:
         augmentation: largest level of noise on the low-resolution pictures of a super-resolution stage.
         compile: whether torch compiles the network that learns; for GPUs.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
+        captioner: fields of `CaptionerSizes`: a captioner is trained instead of an Imagen.
         steps: optimiser steps; batch_size: pictures a step.
         learning_rate: the peak, reached after `warmup_steps`, held, then brought to zero over the last
             `decay_share` of the steps.
@@ -52,6 +53,7 @@ class TrainingJob:
     augmentation: float = 0.5
     compile: bool = False
     text_encoder: str | None = None
+    captioner: dict[str, Any] | None = None
     steps: int = 1000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -75,6 +77,8 @@ class TrainingJob:
         mistakes = []
         if self.start_from is not None and (self.model or self.text_encoder):
             mistakes.append("start_from brings its own model; leave model and text_encoder out")
+        if self.captioner is not None and (self.model or self.start_from or self.text_encoder or self.denoiser):
+            mistakes.append("captioner trains no Imagen; leave model, start_from, text_encoder and denoiser out")
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")

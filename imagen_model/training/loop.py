@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from . import checkpoints
 from .building import build_model, step_seed
-from .data import Batch, batches
+from .data import batches
 from .job import TrainingJob
 from .objectives import objective
 
@@ -40,8 +40,7 @@ class Trainer:
             torch.set_num_threads(job.threads)
         wanted = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
         self.device = torch.device(wanted)
-        self.model = build_model(job).to(self.device)  # type: ignore[arg-type]
-        self.objective = objective(self.model, job, self.device)
+        self.model, self.objective = self.build()
         self.learning = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         trained = list(self.learning.values())
         # Biases, norms and embeddings of one dimension are not pulled to zero.
@@ -55,6 +54,14 @@ class Trainer:
         checkpoint = checkpoints.newest(self.output)
         if checkpoint is not None:
             self.steps_done = checkpoints.load(checkpoint, self.learning, self.average, self.optimizer)
+
+    def build(self) -> tuple[Any, Any]:
+        """The model on its device, and the objective of what learns in it."""
+        model = build_model(self.job).to(self.device)  # type: ignore[arg-type]
+        return model, objective(model, self.job, self.device)
+
+    def save_model(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
 
     def run(self, stop_after: int | None = None) -> None:
         """Train to the end, or for `stop_after` steps of this call, then write the model."""
@@ -75,10 +82,10 @@ class Trainer:
                 self.report(smooth, rate)
             if done % job.checkpoint_every == 0 or done == last:
                 checkpoints.save(self.output, done, self.learning, self.average, self.optimizer)
-                self.with_average(lambda: self.model.save_pretrained(self.output / "model"))
+                self.with_average(lambda: self.save_model(self.output / "model"))
         bar.close()
 
-    def step(self, batch: Batch) -> float:
+    def step(self, batch: Any) -> float:
         """One step of the optimiser; returns the loss."""
         job = self.job
         # Noise, times and dropout are drawn from torch's own generator, so that they are tied to the step as well.
@@ -102,7 +109,7 @@ class Trainer:
                 self.average[name].lerp_(parameter, 1 - decay)
         return float(loss.detach())
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Any) -> Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.job.precision == "bf16"):
             return self.objective.loss(batch)
 
@@ -165,5 +172,8 @@ class Trainer:
 
 def train(job: TrainingJob) -> Path:
     """Train, resuming from the newest checkpoint in the output; returns the model's folder."""
-    Trainer(job).run()
+    kind = Trainer
+    if job.captioner is not None:
+        from .captioning import CaptionTrainer as kind  # type: ignore[assignment]
+    kind(job).run()
     return Path(job.output) / "model"

@@ -7,6 +7,7 @@ No `from __future__ import annotations` here: Serve looks at the type of `build_
 """
 
 import asyncio
+import dataclasses
 import os
 import time
 from collections.abc import AsyncGenerator
@@ -24,6 +25,8 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
+
+from imagen_model.generation import RequestRules
 
 from ..endpoint import API_KEY
 from ..stage import Source
@@ -175,10 +178,17 @@ def build_app(args: ServeSettings) -> serve.Application:
     return application(args, find_source(args.model))
 
 
+def upscaling_to(rules: RequestRules, largest: int) -> RequestRules:
+    """`rules` with post-processing held to sides of so many pixels; the model's own sizes stay."""
+    limit = min(largest, rules.limits.get("upscale", largest))
+    return dataclasses.replace(rules, limits={**rules.limits, "upscale": limit})
+
+
 def application(settings: ServeSettings, source: Source) -> serve.Application:
     """The two deployments, the model bound into the ingress."""
     names = frozenset({source.name, settings.model})
-    model = ServedModel(source.name, source.revision, source.rules, names, int(time.time()))
+    rules = upscaling_to(source.rules, settings.max_upscale)
+    model = ServedModel(source.name, source.revision, rules, names, int(time.time()))
     patience = settings.deadline + 5
     # Whatever the ingress lets in may wait at one replica: its batcher then sees all of it.
     options: dict[str, Any] = {

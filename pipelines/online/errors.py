@@ -17,7 +17,10 @@ REFUSALS = {
     ErrorCode.INVALID_PARAMETER,
     ErrorCode.INVALID_ROW,
 }
-NAMES = r"negative_prompt|prompt|num_inference_steps|guidance_scale|top_k|top_p|temperature|seed|size|width|height"
+NAMES = (
+    r"negative_prompt|prompt|num_inference_steps|guidance_scale|top_k|top_p|temperature|best_of|post_processing|seed"
+    r"|size|width|height"
+)
 
 
 class ApiError(Exception):

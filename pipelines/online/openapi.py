@@ -124,6 +124,7 @@ class ModelEntry(Shape):
     defaults: dict[str, float]
     limits: dict[str, float]
     takes_negative_prompt: bool
+    post_processing: list[str]
 
 
 class ModelList(Shape):

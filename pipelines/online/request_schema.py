@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from imagen_model.generation import MAX_PROMPT_CHARACTERS
+from imagen_model.generation import MAX_BEST_OF, MAX_PROMPT_CHARACTERS, RequestRules
 
 from .schemas import ImageRequest
 from .service import ServedModel
+from .steps_pattern import steps_pattern
 
 # No control characters but tab and line ends; what counts as blank to `str.strip`.
 CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
@@ -19,6 +20,7 @@ RANGES: dict[str, dict[str, float]] = {
     "top_k": {"minimum": 0, "maximum": 65_536},
     "top_p": {"exclusiveMinimum": 0, "maximum": 1},
     "temperature": {"minimum": 0, "maximum": 10},
+    "best_of": {"minimum": 1, "maximum": MAX_BEST_OF},
 }
 TOGETHER: list[dict[str, Any]] = [
     {
@@ -65,10 +67,24 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
         if name not in model.rules.defaults:
             known[name] = {"type": "null", "description": "Not this model's."}
             continue
-        kind = "integer" if name in {"num_inference_steps", "top_k"} else "number"
+        kind = "integer" if name in {"num_inference_steps", "top_k", "best_of"} else "number"
         limit = min(range_["maximum"], model.rules.limits.get(name, range_["maximum"]))
         known[name] = optional({"type": kind, **range_, "maximum": limit})
-    return schema | {"allOf": TOGETHER}
+    return schema | {"allOf": [*TOGETHER, {"anyOf": by_size(model.rules)}]}
+
+
+def by_size(rules: RequestRules) -> list[dict[str, Any]]:
+    """What post-processing may say depends on the picture's size, below which it does not go."""
+    found = []
+    for number, (width, height) in enumerate(rules.sizes):
+        pattern = steps_pattern(rules, width, height)
+        steps = {"type": "null"} if pattern is None else optional({"type": "string", "pattern": pattern})
+        name = f"{width}x{height}"
+        branch = {"properties": {"size": {"const": name}, "post_processing": steps}, "required": ["size"]}
+        if number == 0:  # the default
+            branch = {"properties": {"size": {"enum": [name, "auto", None]}, "post_processing": steps}}
+        found.append(branch)
+    return found
 
 
 def optional(schema: dict[str, Any]) -> dict[str, Any]:

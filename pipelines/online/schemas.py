@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+from imagen_model.post_processing import finished_size
 
 from ..encoding import Encoder
 from .errors import ApiError, refused
@@ -49,9 +50,20 @@ class ImageRequest(BaseModel):
     top_k: int | None = None
     top_p: float | None = None
     temperature: float | None = None
+    best_of: int | None = None
+    post_processing: str | None = None
 
 
-SAMPLING = ("negative_prompt", "num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
+SAMPLING = (
+    "negative_prompt",
+    "num_inference_steps",
+    "guidance_scale",
+    "top_k",
+    "top_p",
+    "temperature",
+    "best_of",
+    "post_processing",
+)
 KNOWN_ELSEWHERE = {"style", "complexity", "frame_count", "frame_duration_ms", "svg", "mask", "image", "input_fidelity"}
 
 
@@ -68,6 +80,14 @@ class Asked:
 
     @property
     def size(self) -> str:
+        """Of the finished pictures, as `size` in answers says it."""
+        first = self.requests[0]
+        width, height = finished_size(first.post_processing, first.width or 0, first.height or 0)
+        return f"{width}x{height}"
+
+    @property
+    def drawn_size(self) -> str:
+        """Of pictures that are not finished yet."""
         return f"{self.requests[0].width}x{self.requests[0].height}"
 
 

@@ -51,7 +51,7 @@ class ServedModel:
     since: int  # Unix time
 
     def entry(self) -> dict[str, Any]:
-        """As in `GET /v1/models`; the last five fields are extensions."""
+        """As in `GET /v1/models`; the last six fields are extensions."""
         return {
             "id": self.name,
             "object": "model",
@@ -62,6 +62,7 @@ class ServedModel:
             "defaults": dict(self.rules.defaults),
             "limits": dict(self.rules.limits),
             "takes_negative_prompt": self.rules.takes_negative_prompt,
+            "post_processing": list(self.rules.post_processing),
         }
 
 
@@ -192,7 +193,7 @@ class Service:
             "type": kind,
             "b64_json": base64.b64encode(picture.data).decode(),
             "created_at": int(time.time()),
-            "size": asked.size,
+            "size": asked.size if picture.partial is None else asked.drawn_size,
             "quality": "auto",
             "background": "opaque",
             "output_format": asked.encoder.image_format,

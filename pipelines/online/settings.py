@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imagen_model.post_processing import MAX_UPSCALED
+
 MAX_N = 10  # pictures of one request, as in OpenAI's API
 
 
@@ -23,6 +25,7 @@ class ServeSettings(BaseModel):
         api_keys: a file with one key a line; beside it, or instead, `IMAGEGEN_API_KEYS` holds keys between commas.
         rate_limit: pictures a minute for each key; None for no limit.
         max_body: bytes of a request's body.
+        max_upscale: pixels a side that post-processing may make; 8192 of them squared are 200 MB a picture.
         url_seconds, url_megabytes: how long, and how much of them together, pictures asked for by URL are kept.
         public_url: what these URLs begin with, such as https://images.example.org; None for the address asked.
         batch_folder: folder or URL of files and batches, which outlive the server; None for `imagegen/batches` in the
@@ -48,6 +51,7 @@ class ServeSettings(BaseModel):
     api_keys: str | None = None
     rate_limit: int | None = Field(default=None, ge=MAX_N)
     max_body: int = Field(default=2**20, ge=1024, le=2**30)
+    max_upscale: int = Field(default=2048, ge=1, le=MAX_UPSCALED)
     url_seconds: float = Field(default=3600.0, gt=0)
     url_megabytes: float = Field(default=256.0, gt=0)
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+(/\S*)?$")

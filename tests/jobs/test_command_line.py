@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["{table}", "{out}", "--model", "nope"], "imagen-small"),
         (["{table}", "{out}", "--size", "100x100"], "100x100"),
         (["{table}", "{out}", "--top-k", "5", "--model", "flat-colour"], "top_k"),
+        (["{table}", "{out}", "--post-processing", "blur"], "there is no step 'blur'"),
         (["{table}", "{out}", "--seed", "-1"], "seed"),
         (["{table}", "{out}", "--image-format", "gif"], "gif"),
         (["{table}", "{out}", "--max-failures", "many"], "many"),

@@ -79,6 +79,8 @@ def test_too_many_requests_are_refused_and_as_many_as_allowed_are_taken(tmp_path
         ({"prompt": "x", "colour": "red"}, 400, "unsupported_parameter", "colour"),
         ({"prompt": "x", "size": "7x7"}, 400, "invalid_size", "size"),
         ({"prompt": "x", "n": 11}, 400, "invalid_value", "n"),
+        ({"prompt": "x", "best_of": 2}, 400, "invalid_parameter", "best_of"),
+        ({"prompt": "x", "post_processing": "upscale=9x9"}, 400, "invalid_parameter", "post_processing"),
         ({"prompt": "x", "model": "dall-e-3"}, 404, "model_not_found", "model"),
         ({"prompt": "x", "stream": True}, 400, "invalid_value", "stream"),
         ({"prompt": "x", "response_format": "url"}, 400, "invalid_value", "response_format"),
@@ -107,3 +109,6 @@ def test_a_row_says_what_the_request_says(tmp_path: Path) -> None:
     assert {name: row[name] for name in wanted} == wanted
     _, (row,), _ = converted(tmp_path, file(line()))
     assert row["seed"] is None and row["output_format"] == "png"  # the job derives a seed from the row
+    assert row["post_processing"] is None
+    _, (row,), _ = converted(tmp_path, file(line(body={"prompt": "a", "post_processing": "denoise, sharpen=1"})))
+    assert row["post_processing"] == "denoise, sharpen=1"

@@ -24,12 +24,13 @@ def test_a_job_through_a_server(imagen_server: Server, tmp_path: Path) -> None:
     prompts = ["a red circle", "", "three blue squares", "x" * 10_001, "a green cross"]
     pq.write_table(pa.table({"prompt": prompts, "seed": [7, 8, 9, 10, 11]}), tmp_path / "p.parquet")
     out = tmp_path / "out"
-    run = imagegen("generate", str(tmp_path / "p.parquet"), str(out), "--endpoint", imagen_server.url)
+    extras = ["--best-of", "2", "--post-processing", "upscale=300x280, denoise"]
+    run = imagegen("generate", str(tmp_path / "p.parquet"), str(out), "--endpoint", imagen_server.url, *extras)
     assert run.returncode == 3, run.stderr
     rows = pq.read_table(out / "manifest").sort_by("row").to_pylist()
     assert [row["error_code"] for row in rows] == [None, "empty_prompt", None, "prompt_too_long", None]
     pictures = Imagen.from_pretrained("imagen-small").generate_images(
-        [prompts[row] for row in (0, 2, 4)], seeds=[7, 9, 11]
+        [prompts[row] for row in (0, 2, 4)], seeds=[7, 9, 11], best_of=2, post_processing="upscale=300x280, denoise"
     )
     found = [(out / row["file_name"]).read_bytes() for row in rows if row["status"] == "success"]
     assert found == [Encoder("png").encode(picture) for picture in pictures]
@@ -52,7 +53,13 @@ def test_keys_and_single_refusals(keyed_server: Server, monkeypatch: pytest.Monk
         find_endpoint(keyed_server.url, "obedient")
     monkeypatch.setenv("IMAGEGEN_API_KEY", KEY)
     model = find_endpoint(keyed_server.url, "obedient")
-    requests = [GenerationRequest("good", 1, width=64, height=64), GenerationRequest("bad", 2, width=63, height=64)]
-    good, bad = model.load().generate(requests)
+    requests = [
+        GenerationRequest("good", 1, width=64, height=64),
+        GenerationRequest("bad", 2, width=63, height=64),
+        GenerationRequest("large", 1, width=64, height=64, post_processing="denoise, upscale=90x70"),
+    ]
+    good, bad, large = model.load().generate(requests)
     assert isinstance(good, Success) and good.image.size == (64, 64)
+    assert isinstance(large, Success) and large.image.size == (90, 70)
+    assert model.rules.limits["upscale"] == 1024 and "denoise" in model.rules.post_processing
     assert isinstance(bad, Failure) and bad.code == ErrorCode.INVALID_SIZE

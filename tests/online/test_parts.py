@@ -11,14 +11,18 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from imagen_model.flat_colour import RULES
+from imagen_model.generation import GenerationRequest, InvalidRequest
 from pipelines.errors import InvalidJob
 from pipelines.online import stores
 from pipelines.online.batcher import Batch
+from pipelines.online.deployments import upscaling_to
 from pipelines.online.errors import ApiError
 from pipelines.online.keys import VARIABLE, Keys, read_keys
 from pipelines.online.metrics import STALE, Metrics
 from pipelines.online.replica import Load
 from pipelines.online.settings import ServeSettings
+from pipelines.online.steps_pattern import numbers, steps_pattern
 from pipelines.online.stores import Answers, FileStore
 
 ROOT = Path(__file__).parents[2]
@@ -142,6 +146,43 @@ def test_the_yaml_is_what_serve_and_the_builder_take() -> None:
     assert parameter.annotation is ServeSettings  # else Serve would not check the arguments
     built = build_app(ServeSettings(**app.args))
     assert built._bound_deployment.name == INGRESS
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 8192), (64, 1024), (16, 16), (512, 1024), (999, 1001), (5, 7)])
+def test_numbers_of_a_pattern_are_those_and_no_others(low: int, high: int) -> None:
+    pattern = re.compile(numbers(low, high))
+    assert [number for number in range(10_000) if pattern.fullmatch(str(number))] == list(range(low, high + 1))
+
+
+def test_the_pattern_of_post_processing_is_what_the_rules_take() -> None:
+    pattern = re.compile(steps_pattern(RULES, 64, 64) or "")
+    for steps in (
+        "denoise",
+        "sharpen=0.85,denoise",
+        " upscale=64x1024 , sharpen=5.00\n",
+        "upscale=63x64",
+        "upscale=64x1025",
+        "denoise,denoise",
+        "sharpen=5.01",
+        "sharpen=.5",
+        "sharpen",
+        "denoise=1",
+        "",
+        "denoise,",
+    ):
+        try:
+            RULES.resolve(GenerationRequest("a", 1, post_processing=steps))
+            taken = True
+        except InvalidRequest:
+            taken = False
+        assert bool(pattern.search(steps)) == taken, steps
+
+
+def test_post_processing_online_is_bounded_by_the_server() -> None:
+    assert upscaling_to(RULES, 2048).limits["upscale"] == RULES.limits["upscale"]
+    narrow = upscaling_to(RULES, 100)
+    with pytest.raises(InvalidRequest, match=r"post_processing: upscale=101x64 is more than the 100 pixels"):
+        narrow.resolve(GenerationRequest("a", 1, post_processing="upscale=101x64"))
 
 
 def test_settings_are_checked_with_the_number_at_fault() -> None:

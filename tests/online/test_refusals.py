@@ -82,6 +82,10 @@ BODIES = {
     b'{"prompt": "a", "stream": true, "response_format": "url"}': (400, "invalid_value"),
     b'{"prompt": "a", "temperature": 1.0}': (400, "invalid_parameter"),
     b'{"prompt": "a", "guidance_scale": 101}': (400, "invalid_parameter"),
+    b'{"prompt": "a", "best_of": 2}': (400, "invalid_parameter"),
+    b'{"prompt": "a", "post_processing": "blur"}': (400, "invalid_parameter"),
+    b'{"prompt": "a", "post_processing": ["denoise"]}': (400, "invalid_type"),
+    b'{"prompt": "a", "post_processing": "upscale=9000x9000"}': (400, "invalid_parameter"),
     b'{"prompt": "a", "model": "dall-e-3"}': (404, "model_not_found"),
     b'{"prompt": "' + b"a" * 4096 + b'"}': (413, "body_too_large"),
 }

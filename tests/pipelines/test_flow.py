@@ -20,6 +20,7 @@ from imagen_model.flat_colour import RULES
 from imagen_model.generation import GenerationRequest
 from pipelines import errors, manifest, stage
 from pipelines.batch import plan_job, preview
+from pipelines.export import export
 from pipelines.job import BatchJob, FailureBudget
 from pipelines.plan import load_plan
 from pipelines.progress import Progress, Summary
@@ -393,6 +394,38 @@ def test_own_columns_pass_through_and_never_collide(table: Table, inline: Run, t
     found = entries(tmp_path / "out")
     assert [e["input_status"] for e in found] == ["mine", "x"]
     assert found[0]["when"] == when and found[0]["nested"] == {"k": [1]} and found[0]["status"] == "success"
+
+
+def test_post_processing_is_the_rows_or_the_jobs_and_the_manifest_says_both_sizes(
+    table: Table, inline: Run, tmp_path: Path
+) -> None:
+    steps = ["upscale=90x70", "", None, "denoise, upscale=64x100", "blur", "upscale=60x64"]
+    path = table({"prompt": PROMPTS[:6], "post_processing": steps})
+    out = tmp_path / "out"
+    inline(job(path, out, shard_rows=4, post_processing="sharpen=1"))
+    found = entries(out)
+    sizes = [(entry["width"], entry["height"]) for entry in found[:4]]
+    assert sizes == [(90, 70), (64, 64), (64, 64), (64, 100)]
+    assert [entry["post_processing"] for entry in found[:4]] == [steps[0], "sharpen=1", "sharpen=1", steps[3]]
+    assert {(entry["generated_width"], entry["generated_height"]) for entry in found[:4]} == {(64, 64)}
+    assert [entry["error_code"] for entry in found[4:]] == ["invalid_parameter"] * 2
+    assert verify(str(out)).ok
+    export(str(out), "parquet", str(tmp_path / "copy"))
+    assert verify(str(tmp_path / "copy")).ok
+    assert [entry["generated_width"] for entry in entries(tmp_path / "copy")[:4]] == [64] * 4
+
+
+def test_a_run_without_the_younger_parameters_is_what_it_was(table: Table, inline: Run, tmp_path: Path) -> None:
+    path = table({"prompt": PROMPTS})
+    out = tmp_path / "out"
+    inline(job(path, out, shard_rows=10, limit=10, guidance_scale=1.5))
+    plan = load_plan(open_store(str(out)))
+    assert plan.settings.fingerprint() == "ee17121f81910a5f"  # of revision d3606f5, which had neither
+    assert pq.read_schema(out / "manifest/00000.parquet").names == manifest.SCHEMA.names
+    with pytest.raises(errors.PlanMismatch, match="parameters post_processing: planned absent, now 'denoise'"):
+        inline(job(path, out, guidance_scale=1.5, post_processing="denoise"))
+    assert inline(job(path, out, guidance_scale=1.5)).complete
+    assert {entry["config_fingerprint"] for entry in entries(out)} == {"ee17121f81910a5f"}
 
 
 def test_manifest_schema_is_the_same_in_every_shard(table: Table, inline: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imagen_model.flat_colour import RULES
 from imagen_model.generation import ErrorCode, Failure, GenerationRequest
-from pipelines.columns import map_columns
+from pipelines.columns import ALIASES, map_columns
 from pipelines.rows import Defaults, derived_seed, id_text, requests_of
 
 DEFAULTS = Defaults(("flat-colour",), seed=7)
@@ -65,6 +65,10 @@ def made(cells: dict[str, Any], **defaults: Any) -> list[GenerationRequest]:
         ({"prompt": "a", "steps": 0}, "invalid_parameter"),
         ({"prompt": "a", "steps": 5}, "invalid_parameter"),  # this model has no such parameter
         ({"prompt": "a", "model": "another"}, "invalid_parameter"),
+        ({"prompt": "a", "best_of": 2}, "invalid_parameter"),  # nor this one
+        ({"prompt": "a", "post_processing": "blur"}, "invalid_parameter"),
+        ({"prompt": "a", "post_processing": 3}, "invalid_parameter"),
+        ({"prompt": "a", "post_processing": "upscale=63x64"}, "invalid_parameter"),
         ({"prompt": "a", "width": 65, "height": 65}, "invalid_size"),
         ({"prompt": "a", "width": 0}, "invalid_size"),
         ({"prompt": "a", "width": "wide"}, "invalid_size"),
@@ -138,7 +142,7 @@ cells = st.one_of(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["id", "negative_prompt", "seed", "width", "height", "size", "steps", "cfg", "top_k", "top_p"]),
+        st.sampled_from(sorted({*ALIASES, "steps", "cfg"} - {"prompt", "n", "model"})),
         cells,
     ),
     cells,

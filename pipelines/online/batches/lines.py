@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from imagen_model.generation import RequestRules
+from imagen_model.generation import PARAMETERS, RequestRules
 
 from ..errors import ApiError
 from ..schemas import Asked, parse_request
@@ -22,13 +22,12 @@ from .schemas import BatchError
 MOST_MISTAKES = 100
 LONGEST_ID = 512
 ROWS_AT_ONCE = 1000
-PARAMETERS = ("num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
 TABLE = pa.schema(
     [
-        *((name, pa.string()) for name in ("id", "prompt", "negative_prompt", "output_format")),
+        *((name, pa.string()) for name in ("id", "prompt", "negative_prompt", "post_processing", "output_format")),
         *((name, pa.int64()) for name in ("seed", "width", "height", "n", "output_quality")),
         *((name, pa.float64()) for name in ("guidance_scale", "top_p", "temperature")),
-        *((name, pa.int64()) for name in ("num_inference_steps", "top_k")),
+        *((name, pa.int64()) for name in ("num_inference_steps", "top_k", "best_of")),
     ]
 )
 ENDPOINT = "/v1/images/generations"
@@ -164,7 +163,8 @@ def check_body(line: Line, names: frozenset[str], rules: RequestRules) -> Asked:
 
 def table_row(line: Line, asked: Asked) -> dict[str, Any]:
     first = asked.requests[0]
-    own = {name: getattr(first, name) for name in ("prompt", "negative_prompt", "width", "height", *PARAMETERS)}
+    texts = ("prompt", "negative_prompt", "post_processing")
+    own = {name: getattr(first, name) for name in (*texts, "width", "height", *PARAMETERS)}
     return own | {
         "id": line.custom_id,
         # Not the resolved one, which is drawn by chance where none is given; the job's is a hash of its row.

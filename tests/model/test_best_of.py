@@ -1,0 +1,59 @@
+"""Best of n: candidates are plain pictures, the likeliest is kept, and nobody's neighbours matter."""
+
+from __future__ import annotations
+
+import pytest
+
+from imagen_model import Imagen
+from imagen_model.best_of import candidate_seed
+from imagen_model.flat_colour import RULES
+from imagen_model.generation import GenerationRequest, InvalidRequest, Success
+from imagen_model.imagen_generator import ImagenGenerator
+
+
+def as_bytes(result: object) -> bytes:
+    assert isinstance(result, Success)
+    return result.image.tobytes()
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_what_is_kept_is_the_likeliest_of_plain_pictures(tiny: Imagen, guidance: float) -> None:
+    size = {"width": 16, "height": 16, "guidance_scale": guidance}
+    plain = [tiny.generate_image("a red circle", seed=candidate_seed(5, number), **size) for number in range(5)]
+    assert len({image.tobytes() for image in plain}) == 5
+    bits = [tiny.log_likelihood(image, "a red circle") for image in plain]
+    kept = tiny.generate_image("a red circle", seed=5, best_of=5, **size)
+    assert kept.tobytes() == plain[bits.index(min(bits))].tobytes()
+    assert tiny.generate_image("a red circle", seed=5, best_of=1, **size).tobytes() == plain[0].tobytes()
+
+
+def test_the_winner_goes_through_the_stages_as_its_own_seed_does(cascade: Imagen) -> None:
+    plain = {cascade.generate_image("a red circle", seed=candidate_seed(3, n)).tobytes() for n in range(3)}
+    assert cascade.generate_image("a red circle", seed=3, best_of=3).tobytes() in plain
+
+
+def test_a_picture_is_the_same_in_any_company(tiny: Imagen) -> None:
+    generator = ImagenGenerator(tiny)
+    wanted = [
+        GenerationRequest("a red circle", 1, best_of=4),
+        GenerationRequest("a blue square", 2, best_of=16),
+        GenerationRequest("three hearts", 3, best_of=3, guidance_scale=2.0),
+    ]
+    alone = [as_bytes(generator.generate([request])[0]) for request in wanted]
+    others = [GenerationRequest(f"a picture of {n}", n, best_of=1 + n % 4) for n in range(7)]
+    results = generator.generate([*others[:3], *wanted, *others[3:]])
+    assert [as_bytes(result) for result in results[3:6]] == alone
+
+
+def test_seeds_of_candidates_are_the_requests_alone() -> None:
+    assert candidate_seed(7, 0) == 7
+    assert [candidate_seed(7, number) for number in (1, 2)] == [765388891, 1438463683]
+    assert len({candidate_seed(seed, number) for seed in range(100) for number in range(16)}) == 1600
+
+
+def test_models_that_cannot_score_say_so(denoising: Imagen) -> None:
+    for rules in (RULES, ImagenGenerator(denoising).rules):
+        with pytest.raises(InvalidRequest, match="no parameter best_of; leave it out"):
+            rules.resolve(GenerationRequest("a red circle", 1, best_of=2))
+    with pytest.raises(InvalidRequest, match="best_of must be from 1 to 16, got 17"):
+        GenerationRequest("a red circle", 1, best_of=17)
