@@ -41,9 +41,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The bundled model under another address."""
     root = "memory://models" if request.param == "memory" else f"file://{tmp_path}/models"
     filesystem, path = fsspec.url_to_fs(root)
-    for file in (BUNDLED / "imagen-small").iterdir():
-        filesystem.makedirs(f"{path}/imagen-small", exist_ok=True)
-        filesystem.pipe_file(f"{path}/imagen-small/{file.name}", file.read_bytes())
+    for file in (BUNDLED / "imagen-small").rglob("*"):
+        if file.is_file():
+            target = f"{path}/{file.relative_to(BUNDLED).as_posix()}"
+            filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
+            filesystem.pipe_file(target, file.read_bytes())
     yield f"{root}/imagen-small"
     filesystem.rm(path, recursive=True)
 

@@ -21,8 +21,9 @@ from pipelines.weights import find_source
 def model(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of the bundled model in a bucket; the cache is empty."""
     monkeypatch.setenv("IMAGEGEN_CACHE", str(tmp_path / "cache"))
-    for path in (BUNDLED / "imagen-small").iterdir():
-        open_store(bucket).put_file(f"models/imagen-small/{path.name}", path)
+    for path in (BUNDLED / "imagen-small").rglob("*"):
+        if path.is_file():
+            open_store(bucket).put_file(f"models/{path.relative_to(BUNDLED).as_posix()}", path)
     return f"{bucket}/models/imagen-small"
 
 
