@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import jobs.serve
-from jobs.cli import leave
+from jobs.exit_codes import leave
 from tests.online.obedient import ObedientSource
 
 if __name__ == "__main__":

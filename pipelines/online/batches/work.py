@@ -284,4 +284,4 @@ def main() -> int:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    os._exit(status)  # as `jobs.cli.leave`: Arrow's threads now and then abort while Python tears down
+    os._exit(status)  # as `jobs.exit_codes.leave`: Arrow's threads now and then abort while Python tears down

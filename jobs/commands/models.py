@@ -1,0 +1,51 @@
+"""`imagegen train`, `evaluate` and `bench`: the model itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, BatchSize, Device
+
+
+def train(job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/imagen-small.yaml.")]) -> None:
+    """Train an Imagen on the drawn world; run again to go on from the last checkpoint."""
+    from ..train import train_command
+
+    raise typer.Exit(train_command(job))
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Bundled model, folder, hub id or URL.")] = "imagen-small",
+    samples: Annotated[int, typer.Option(help="Pictures a category and split.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the questions and pictures.", min=0)] = 0,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    world: Annotated[
+        str | None, typer.Option(help="illustrations or drawn_world; default what the model was trained on.")
+    ] = None,
+    grid: Annotated[Path | None, typer.Option(help="Write a PNG grid of the pictures, wrong ones framed red.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how often the pictures show what was asked, by category."""
+    from ..evaluate import evaluate_command
+
+    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, as_json))
+
+
+def bench(
+    images: Annotated[int, typer.Option(help="Images of a measurement of the model.", min=32)] = 256,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are reported.", min=1)] = 3,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve."
+        ),
+    ] = None,
+) -> None:
+    """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""
+    from ..bench import bench_command
+
+    raise typer.Exit(bench_command(images, rounds, part or []))
