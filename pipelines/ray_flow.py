@@ -100,7 +100,7 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     with ray_quiet(log_file), import_path():
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # never a cluster that happens to run here
                 num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
                 object_store_memory=OBJECT_STORE if local else None,
                 include_dashboard=False if local else None,

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +25,16 @@ FAST = ["--model", "flat-colour", "--workers", "1"]
 
 def imagegen(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture
+def another_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where Ray looks for a cluster of this machine it finds one, which `ray start` left there and nobody meant."""
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:  # short: Ray's sockets lie below it
+        Path(folder, "ray").mkdir()
+        Path(folder, "ray", "ray_current_cluster").write_text("127.0.0.1:1")
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield
 
 
 def write_table(path: Path, prompts: list[str | None]) -> Path:
@@ -90,6 +102,7 @@ def test_a_run_with_a_bad_row_ends_with_3_and_can_be_looked_at(tmp_path: Path) -
     assert other.returncode == 2 and "seed: planned 0, now 9" in other.stderr
 
 
+@pytest.mark.usefixtures("another_ray")
 def test_a_failure_budget_ends_with_4(tmp_path: Path) -> None:
     table = write_table(tmp_path / "prompts.parquet", [""] * 200)
     run = imagegen("generate", str(table), str(tmp_path / "out"), *FAST, "--shard-rows", "16", "--max-failures", "10%")

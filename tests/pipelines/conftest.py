@@ -95,6 +95,7 @@ def shared_ray() -> Iterator[None]:
 
     with ray_quiet(None):
         ray_flow.ray.init(
+            address="local",
             num_cpus=8,
             include_dashboard=False,
             log_to_driver=False,
