@@ -82,7 +82,7 @@ class BatchJob:
         output: folder or URL of the dataset.
         endpoint: address of an `imagegen serve` that makes the pictures instead of workers here.
         model: name or URL as `pipelines.weights.find_source` takes it.
-        input_format: parquet, csv, tsv, jsonl, text, coco or conceptual-captions; None to tell by the name.
+        input_format: as `TableFiles` takes it; None to tell by the names and, of text, by the content.
         prompt_column: None to go by the known names.
         image_format: png, jpeg or webp.
         output_format: imagefolder, webdataset or parquet.

@@ -18,10 +18,11 @@ from .errors import EmptyTable, NoFilesMatch, NoPromptColumn, SchemaConflict, Un
 from .remote_tables import filesystem_of, passing, reading
 from .storage import Store
 from .table_files import TableFiles
-from .text_tables import INVALID, convert
+from .text_lines import INVALID
+from .text_tables import convert, told_format
 
 CONVERTED = ".run/table"
-CONVERTER = "1"  # part of a converted file's name; raise it when `text_tables` writes something else
+CONVERTER = "1"  # part of a converted file's name; raise it when `convert` writes something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +162,13 @@ def open_file(files: TableFiles, index: int, prompt_column: str | None, store: S
                 digest = hashlib.file_digest(handle, "sha256").hexdigest()
                 size = handle.tell()
             key = converted_key(digest, files.format, prompt_column)
+            told = files.format
+            if not files.named and not store.exists(key):  # where it is there, a run before this one read the file so
+                told = told_format(source, told, prompt_column)
+                key = converted_key(digest, told, prompt_column)
             if not store.exists(key):
                 target = Path(folder) / "table.parquet"
-                convert(source, path, files.format, prompt_column, str(target))
+                convert(source, path, told, prompt_column, str(target))
                 store.put_file(key, target)
         url = store.child_url(key)
         filesystem, converted = filesystem_of(url)

@@ -19,7 +19,7 @@ from imagen_model.generation import (
 )
 
 from .columns import ColumnMap
-from .text_tables import INVALID
+from .text_lines import INVALID
 
 MAX_IMAGES = 100  # a row
 MAX_ID = 1000  # characters

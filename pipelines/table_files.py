@@ -19,7 +19,8 @@ FORMATS = {
     ".txt": "text",
     ".json": "coco",
 }
-NAMED = {*FORMATS.values(), "conceptual-captions"}  # a TSV without a header: only where it is said
+# Others than by a name's ending: a TSV without a header, only where it is said; JSON lines and text, by their content.
+NAMED = {*FORMATS.values(), "conceptual-captions", "openai-batch", "a1111"}
 
 
 class TableFiles:
@@ -28,7 +29,8 @@ class TableFiles:
     Attributes:
         paths: on `filesystem`, sorted.
         names: relative to the folder that was named; what a plan records, so that a moved table is still known.
-        format: parquet, csv, tsv, jsonl, text, coco or conceptual-captions.
+        format: parquet, csv, tsv, jsonl, text, openai-batch, a1111, coco or conceptual-captions.
+        named: the format was given, and is not to be told by the content.
     """
 
     def __init__(self, prompts: str, input_format: str | None = None) -> None:
@@ -44,6 +46,7 @@ class TableFiles:
             known = ", ".join(sorted(NAMED))
             raise InvalidJob(f"input format {input_format!r} is not known; give one of: {known}")
         self.prompts = prompts
+        self.named = input_format is not None
         self.absolute = prompts if "://" in prompts else str(Path(prompts).expanduser().absolute())
         self.filesystem: Any
         self.filesystem, root = filesystem_of(prompts)

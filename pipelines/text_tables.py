@@ -18,18 +18,16 @@ import pyarrow.parquet as pq
 
 from imagen_model.caption_files import NotACaptionFile, read_coco, read_conceptual_captions
 
+from .a1111_lines import SCHEMA, a1111_rows, is_a1111
+from .batch_requests import batch_rows, batch_schema, is_batch
 from .columns import map_columns
 from .errors import EmptyTable, TableError
+from .text_lines import INVALID, TEXT, Row, decode, lines, parse_object, storable
 
-INVALID = "__invalid__"  # why a row could not be read; null where it could
-MAX_LINE = 8 * 2**20  # bytes
 MAX_COLUMNS = 1000
 MAX_FIELD = 4 * 2**20  # characters of one CSV field: an unclosed quote must not swallow a whole file
 BATCH = 4096  # rows in memory
-TEXT = pa.string()
 CAPTION_FILES = {"coco": read_coco, "conceptual-captions": read_conceptual_captions}
-
-Row = dict[str, Any]
 
 
 def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_column: str | None, target: str) -> None:
@@ -37,7 +35,7 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
 
     Args:
         name: the file's name, for messages.
-        file_format: csv, tsv, jsonl, text, coco or conceptual-captions.
+        file_format: csv, tsv, jsonl, text, openai-batch, a1111, coco or conceptual-captions.
 
     Raises:
         TableError: the file is UTF-16, or has no header, or no prompt column, or is none of that format.
@@ -45,7 +43,12 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
     with open_file() as file:
         if file.read(2) in {b"\xff\xfe", b"\xfe\xff"}:
             raise TableError(f"{name} is UTF-16; save it as UTF-8")
-    if file_format == "jsonl":
+    if file_format == "openai-batch":
+        schema = batch_schema(open_file)
+        rows = batch_rows(open_file, schema)
+    elif file_format == "a1111":
+        schema, rows = SCHEMA, a1111_rows(open_file)
+    elif file_format == "jsonl":
         schema = learn_schema(open_file, prompt_column, name)
         rows = jsonl_rows(open_file, schema, map_columns(schema.names, prompt_column).parts["prompt"])
     elif file_format in CAPTION_FILES:
@@ -60,6 +63,15 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
     write_rows(rows, schema.append(pa.field(INVALID, TEXT)), target)
 
 
+def told_format(open_file: Callable[[], Any], by_name: str, prompt_column: str | None) -> str:
+    """The format that the content tells, where the file's name tells no more than JSON lines or text."""
+    if by_name == "jsonl" and prompt_column is None and is_batch(open_file):
+        return "openai-batch"
+    if by_name == "text" and is_a1111(open_file):
+        return "a1111"
+    return by_name
+
+
 def write_rows(rows: Iterator[Row], schema: pa.Schema, target: str) -> None:
     with pq.ParquetWriter(target, schema) as writer:
         batch: list[Row] = []
@@ -70,28 +82,6 @@ def write_rows(rows: Iterator[Row], schema: pa.Schema, target: str) -> None:
                 batch = []
         if batch:
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-
-
-def lines(file: Any) -> Iterator[bytes]:
-    """Each line with its end; one longer than `MAX_LINE` is cut there, which its reader then refuses."""
-    first = True
-    while line := file.readline(MAX_LINE):
-        piece = line
-        while len(piece) == MAX_LINE and not piece.endswith(b"\n"):
-            piece = file.readline(MAX_LINE)
-        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
-        first = False
-
-
-def decode(line: bytes) -> tuple[str, str | None]:
-    """The line without its end, and why it cannot be taken."""
-    if len(line) >= MAX_LINE:
-        return "", f"the line is longer than {MAX_LINE:,} bytes; shorten it"
-    body = line.removesuffix(b"\n").removesuffix(b"\r")
-    try:
-        return body.decode(), None
-    except UnicodeDecodeError as error:
-        return "", f"the line is not UTF-8 (byte 0x{body[error.start]:02X} at {error.start}); save the file as UTF-8"
 
 
 def text_rows(open_file: Callable[[], Any]) -> Iterator[Row]:
@@ -163,19 +153,6 @@ def csv_values(open_file: Callable[[], Any]) -> Iterator[tuple[list[str], str | 
                 yield values, None
 
 
-def parse_object(line: bytes) -> tuple[Row, str | None]:
-    text, problem = decode(line)
-    if problem or not text.strip():
-        return {}, problem
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return {}, f"the line is not JSON ({error}); correct it"
-    if not isinstance(value, dict):
-        return {}, f'the line is a JSON {type(value).__name__}, not an object; write {{"prompt": ...}}'
-    return value, None
-
-
 def learn_schema(open_file: Callable[[], Any], prompt_column: str | None, name: str) -> pa.Schema:
     """One type for each key: that of its values, or text (JSON for what is no string) where they differ."""
     kinds: dict[str, set[str]] = {}
@@ -235,8 +212,3 @@ def as_type(value: object, wanted: pa.DataType) -> object:
     if wanted == TEXT:
         return storable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return value
-
-
-def storable(text: str) -> str:
-    r"""Text that UTF-8 can hold: a lone surrogate, legal in JSON's "\ud800", is written as its escape."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -17,10 +17,10 @@ from imagen_model.generation import PARAMETERS, RequestRules
 from ..errors import ApiError
 from ..schemas import Asked, parse_request
 from .answers import answer_line
+from .request_line import Line, check_answerable, read_line
 from .schemas import BatchError
 
 MOST_MISTAKES = 100
-LONGEST_ID = 512
 ROWS_AT_ONCE = 1000
 TABLE = pa.schema(
     [
@@ -30,7 +30,6 @@ TABLE = pa.schema(
         *((name, pa.int64()) for name in ("num_inference_steps", "top_k", "best_of")),
     ]
 )
-ENDPOINT = "/v1/images/generations"
 
 
 class InvalidBatch(Exception):
@@ -39,15 +38,6 @@ class InvalidBatch(Exception):
     def __init__(self, mistakes: list[BatchError]) -> None:
         super().__init__(mistakes[0].message)
         self.mistakes = mistakes
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One request of the file; `number` counts from 1."""
-
-    number: int
-    custom_id: str
-    body: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +83,6 @@ def read_lines(path: Path, most: int) -> Iterator[Line]:
         raise InvalidBatch(mistakes)
 
 
-def read_line(number: int, raw: bytes) -> Line:
-    """Raises:
-    ApiError: it is no request for this server.
-    """
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ApiError(400, "invalid_json_line", f"line {number} is not JSON: {error!s:.200}") from None
-    if not isinstance(found, dict):
-        raise ApiError(400, "invalid_json_line", f"line {number} must be a JSON object")
-    if unknown := sorted(set(found) - {"custom_id", "method", "url", "body"}):
-        raise ApiError(400, "unsupported_parameter", f"{unknown[0]!r:.80} is not known in a line", unknown[0][:80])
-    custom_id = found.get("custom_id")
-    if not isinstance(custom_id, str) or not 1 <= len(custom_id) <= LONGEST_ID:
-        message = f"custom_id must be text of 1 to {LONGEST_ID} characters, got {custom_id!r:.80}"
-        raise ApiError(400, "invalid_custom_id", message, "custom_id")
-    if found.get("method") != "POST":
-        raise ApiError(400, "invalid_method", f"method must be POST, got {found.get('method')!r:.80}", "method")
-    if found.get("url") != ENDPOINT:
-        raise ApiError(400, "mismatched_url", f"url must be {ENDPOINT}, got {found.get('url')!r:.80}", "url")
-    if not isinstance(found.get("body"), dict):
-        raise ApiError(400, "invalid_body", "body must be an object with the request's parameters", "body")
-    return Line(number, custom_id, found["body"])
-
-
 def convert(
     source: Path, batch: str, names: frozenset[str], rules: RequestRules, most: int, table: Path, refusals: Path
 ) -> Converted:
@@ -149,15 +114,7 @@ def convert(
 
 def check_body(line: Line, names: frozenset[str], rules: RequestRules) -> Asked:
     asked = parse_request(json.dumps(line.body).encode(), names, rules)
-    if asked.stream:
-        raise ApiError(400, "invalid_value", "a batch cannot stream: leave stream out", "stream")
-    if asked.by_url:
-        message = "a batch's pictures come as b64_json: leave response_format out"
-        raise ApiError(400, "invalid_value", message, "response_format")
-    try:
-        line.custom_id.encode()
-    except UnicodeEncodeError:
-        raise ApiError(400, "invalid_custom_id", "custom_id holds half a surrogate pair", "custom_id") from None
+    check_answerable(line, asked.stream, asked.by_url)
     return asked
 
 
