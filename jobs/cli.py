@@ -12,6 +12,7 @@ from .commands.making import generate, retry
 from .commands.models import bench, evaluate, train
 from .commands.online import serve
 from .commands.outputs import export, status, verify
+from .commands.prompts import expand
 from .exit_codes import ExitCode, leave
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 
 # In the order in which `--help` lists them.
-for command in (generate, status, verify, export, retry, caption, serve, train, evaluate, bench):
+for command in (generate, expand, status, verify, export, retry, caption, serve, train, evaluate, bench):
     app.command()(command)
 
 

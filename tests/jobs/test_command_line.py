@@ -42,7 +42,7 @@ def write_table(path: Path, prompts: list[str | None]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["generate", "status", "verify", "retry", "train", "evaluate", "bench"])
+@pytest.mark.parametrize("command", ["generate", "expand", "status", "verify", "retry", "train", "evaluate", "bench"])
 def test_every_command_is_in_help_and_in_the_readme(command: str) -> None:
     assert imagegen(command, "--help").returncode == 0
     assert command in imagegen("--help").stdout
