@@ -93,6 +93,15 @@ def model_loading() -> ApiError:
     return ApiError(503, "model_loading", "the model is being loaded; try again in a moment", retry_after=2)
 
 
+def ingress_died() -> ApiError:
+    message = "the process that was answering died; another takes its place, and the same request can be sent again"
+    return ApiError(503, "ingress_died", message, retry_after=2)
+
+
+def server_busy() -> ApiError:
+    return ApiError(429, "server_busy", "more requests came at once than this server takes; try again", retry_after=1)
+
+
 def stopping() -> ApiError:
     return ApiError(
         503,

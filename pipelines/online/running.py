@@ -14,6 +14,7 @@ from ..errors import InvalidJob, WorkersFailed
 from ..quiet import ray_quiet
 from ..ray_flow import OBJECT_STORE, SPARE_CPUS, import_path, root_cause
 from ..stage import Source
+from . import proxy
 from .keys import VARIABLE, read_keys
 from .settings import ServeSettings
 
@@ -27,6 +28,7 @@ LEAN = {
     "RAY_raylet_report_resources_period_milliseconds": "1000",
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
 }
+ERRORS = {proxy.CALLBACK: proxy.IMPORT_PATH}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -80,7 +82,7 @@ def server_running(
         # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
-        for name, value in LEAN.items():
+        for name, value in (LEAN | ERRORS).items():
             os.environ.setdefault(name, value)
         ray.init(
             address="local",  # never a cluster that happens to run here

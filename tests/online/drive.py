@@ -1,4 +1,4 @@
-"""`imagegen serve` with the obedient model in the place of a real one: drive.py FOLDER [NAME=VALUE ...]"""
+"""`imagegen serve` with the obedient model in the place of a real one: drive.py FOLDER [port=PORT] [NAME=VALUE ...]"""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ if __name__ == "__main__":
     folder, *given = sys.argv[1:]
     jobs.serve.find_source = lambda name: ObedientSource(folder)
     flags = dict(pair.split("=", 1) for pair in given)
-    leave(jobs.serve.serve_command({"model": "obedient", **flags}, "127.0.0.1", 0, False, None))
+    port = int(flags.pop("port", "0"))
+    leave(jobs.serve.serve_command({"model": "obedient", **flags}, "127.0.0.1", port, False, None))

@@ -1,0 +1,86 @@
+"""Answers where no ingress answers, while the server starts and when that process was killed: OpenAI's form, always."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .conftest import KEY, Server
+from .test_overload import begin, in_flight
+from .test_refusals import GENERATIONS, JSON, ask, check_form, wait_for
+from .test_storm import processes
+
+Answers = list[tuple[int, dict[str, str], Any]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def knock(port: int, told: threading.Event) -> Answers:
+    """Every answer that there is until told to stop; where nobody listens there is none."""
+    found: Answers = []
+    while not told.is_set():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("POST", GENERATIONS, b'{"prompt": "a"}', {**JSON, "authorization": f"Bearer {KEY}"})
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            found.append((answer.status, headers, json.loads(answer.read())))
+        except ConnectionRefusedError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.02)
+    return found
+
+
+def refusals(answers: Answers) -> set[str]:
+    """Their codes; each has the form, and can be tried again."""
+    codes = set()
+    for status, headers, body in answers:
+        if status != 200:
+            codes.add(check_form(status, headers, body))
+            assert status == 503 and int(headers["retry-after"]) >= 1
+    return codes
+
+
+def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Server]) -> None:
+    port, up, risen = free_port(), threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        knocking = threads.submit(knock, port, up)
+        server = obedient(replicas=1, port=port)
+        up.set()
+        assert refusals(knocking.result()) == {"model_loading"}
+
+        held = server.folder / "held"
+        waiting = begin(server, f"HOLD {held}")
+        wait_for(lambda: in_flight(server) == 1)
+        stream = begin(server, "behind it", stream=True).getresponse()
+        assert stream.status == 200
+        (ingress,) = [pid for pid, title in processes(server).items() if "Ingress" in title]
+        os.kill(ingress, signal.SIGKILL)
+        answer = waiting.getresponse()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        assert refusals([(answer.status, headers, json.loads(answer.read()))]) == {"ingress_died"}
+        *_, last = stream.read().strip().split(b"\n\n")
+        assert last.startswith(b"event: error\n")
+        assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "ingress_died"
+        held.touch()
+
+        knocking = threads.submit(knock, port, risen)
+        assert server.client(retries=10).images.generate(prompt="after").data
+        risen.set()
+        assert refusals(knocking.result()) <= {"ingress_died", "model_loading"}
+    # What operators ask the proxy itself is not for OpenAI's clients.
+    assert ask(server, "GET", "/-/routes")[2] == {"/": "imagegen"}
