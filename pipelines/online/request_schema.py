@@ -60,16 +60,20 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
     text = {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS}
     known["prompt"] |= text | {"minLength": 1, "pattern": f"^[^{CONTROL}]*[^{CONTROL}{BLANK}][^{CONTROL}]*$"}
     negative = text | {"pattern": f"^[^{CONTROL}]*$"} if model.rules.takes_negative_prompt else {"const": ""}
-    known["negative_prompt"] = optional(negative)
-    known["model"] = {"enum": [*sorted(model.names), None]}
-    known["size"] = {"enum": [*(f"{width}x{height}" for width, height in model.rules.sizes), "auto", None]}
+    narrowed: dict[str, dict[str, Any]] = {
+        "negative_prompt": optional(negative),
+        "model": {"enum": [*sorted(model.names), None]},
+        "size": {"enum": [*(f"{width}x{height}" for width, height in model.rules.sizes), "auto", None]},
+    }
     for name, range_ in RANGES.items():
         if name not in model.rules.defaults:
-            known[name] = {"type": "null", "description": "Not this model's."}
+            narrowed[name] = {"type": "null", "description": "Not this model's."}
             continue
         kind = "integer" if name in {"num_inference_steps", "top_k", "best_of"} else "number"
         limit = min(range_["maximum"], model.rules.limits.get(name, range_["maximum"]))
-        known[name] = optional({"type": kind, **range_, "maximum": limit})
+        narrowed[name] = optional({"type": kind, **range_, "maximum": limit})
+    for name, field in narrowed.items():
+        known[name] = {"description": known[name]["description"]} | field
     return schema | {"allOf": [*TOGETHER, {"anyOf": by_size(model.rules)}]}
 
 

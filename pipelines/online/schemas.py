@@ -28,30 +28,32 @@ class ImageRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    prompt: str
-    model: str | None = None
-    n: int | None = Field(None, ge=1, le=MAX_N)
-    size: str | None = None
-    response_format: Literal["b64_json", "url"] | None = None
-    output_format: Literal["png", "jpeg", "webp"] | None = None
-    output_compression: int | None = Field(None, ge=0, le=100)
-    stream: bool | None = None
-    partial_images: int | None = Field(None, ge=0, le=3)
-    quality: Literal["auto", "standard"] | None = None
-    background: Literal["auto", "opaque"] | None = None
-    moderation: Literal["auto", "low"] | None = None
-    user: str | None = Field(None, max_length=1000)
-    safety_identifier: str | None = Field(None, max_length=1000)
+    prompt: str = Field(description="What to draw.")
+    model: str | None = Field(None, description="Name of the served model; it is the default.")
+    n: int | None = Field(None, ge=1, le=MAX_N, description="How many pictures; 1 by default.")
+    size: str | None = Field(None, description="WIDTHxHEIGHT in pixels, or `auto` for the model's own.")
+    response_format: Literal["b64_json", "url"] | None = Field(None, description="`b64_json` by default.")
+    output_format: Literal["png", "jpeg", "webp"] | None = Field(None, description="`png` by default.")
+    output_compression: int | None = Field(None, ge=0, le=100, description="Quality of jpeg and webp; 90 by default.")
+    stream: bool | None = Field(None, description="Answer with events: the picture while it grows, then the picture.")
+    partial_images: int | None = Field(
+        None, ge=0, le=3, description="How often a streamed picture is shown unfinished."
+    )
+    quality: Literal["auto", "standard"] | None = Field(None, description="Changes nothing.")
+    background: Literal["auto", "opaque"] | None = Field(None, description="Changes nothing.")
+    moderation: Literal["auto", "low"] | None = Field(None, description="Changes nothing: nothing is moderated.")
+    user: str | None = Field(None, max_length=1000, description="Taken and not kept.")
+    safety_identifier: str | None = Field(None, max_length=1000, description="Taken and not kept.")
 
-    negative_prompt: str | None = None
-    seed: int | None = Field(None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    temperature: float | None = None
-    best_of: int | None = None
-    post_processing: str | None = None
+    negative_prompt: str | None = Field(None, description="What guidance steers away from.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Picture i gets seed + i; drawn at random if absent.")
+    num_inference_steps: int | None = Field(None, description="Steps of models that sample in steps.")
+    guidance_scale: float | None = Field(None, description="Classifier-free guidance; 1 is none.")
+    top_k: int | None = Field(None, description="Sample from the k likeliest values only; 0 from all.")
+    top_p: float | None = Field(None, description="Sample from the likeliest values of this total share.")
+    temperature: float | None = Field(None, description="0 takes the likeliest value, 1 samples as trained.")
+    best_of: int | None = Field(None, description="Of so many candidates the likeliest for the prompt is kept.")
+    post_processing: str | None = Field(None, description="Steps, such as `denoise, sharpen=0.8, upscale=512x512`.")
 
 
 SAMPLING = (
