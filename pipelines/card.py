@@ -6,6 +6,8 @@ holds nothing of when, where or how fast the run was, so that two runs write the
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -95,7 +97,13 @@ def readme(plan: Plan, layout: OutputFormat, census: Census, schema: ManifestSch
         "task_categories": ["text-to-image"],
         "tags": ["synthetic", "imagegen"],
         "size_categories": [next((name for most, name in SIZES if good < most), "1M<n<10M")],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": layout.files}]}],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": layout.files}],
+                "description": f"contents {contents_hash(plan, census)}",
+            }
+        ],
     }
     if layout.name == "webdataset":
         head["dataset_info"] = {"features": tar_features(plan, schema)}
@@ -116,6 +124,25 @@ def readme(plan: Plan, layout: OutputFormat, census: Census, schema: ManifestSch
         lines += [f"| {s.entry['row']} | {markdown(s.entry['prompt'])} | {s.entry['seed']} |" for s in samples]
         lines.append("")
     return "\n".join([*lines, *counts(plan, census), *loading(layout)]) + "\n"
+
+
+def contents_hash(plan: Plan, census: Census) -> str:
+    """What tells one output's contents from another's, the same for two runs of one job.
+
+    `datasets` caches a local folder by its name and by this configuration, not by its files: without it, a folder of
+    the same name elsewhere, or this one after it has grown, would be read as what was there before.
+    """
+    made = [dataclasses.astuple(file) for file in plan.files]
+    seen = [
+        made,
+        plan.settings.fingerprint(),
+        plan.output_format,
+        plan.rows,
+        census.images,
+        census.failed,
+        census.bytes,
+    ]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
 
 def counts(plan: Plan, census: Census) -> list[str]:

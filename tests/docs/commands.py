@@ -51,11 +51,12 @@ def blocks(page: Path) -> list[Block]:
     return [Block(m["language"], m["text"], m["rule"] or "") for m in BLOCK.finditer(page.read_text())]
 
 
-def environment() -> dict[str, str]:
-    """In which `imagegen` and `python` are those of this test."""
+def environment(folder: Path) -> dict[str, str]:
+    """In which `imagegen` and `python` are those of this test, and nothing is left over from another."""
     root = str(Path(__file__).parents[2])
     paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": root}
-    return {**os.environ, **paths, "RAY_AUTH_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
+    settings = {"RAY_AUTH_MODE": "disabled", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / ".cache")}
+    return {**os.environ, **paths, **settings}
 
 
 def run_page(page: Path, folder: Path) -> None:
@@ -69,11 +70,13 @@ def run_page(page: Path, folder: Path) -> None:
                 continue
             command = ["bash", "-ec", block.text] if block.language == "bash" else [sys.executable, "-c", block.text]
             if block.until is not None:
-                started = subprocess.Popen(command, cwd=folder, env=environment(), start_new_session=True)
+                started = subprocess.Popen(command, cwd=folder, env=environment(folder), start_new_session=True)
                 background.append(started)
                 wait_for(block.until, started)
                 continue
-            run = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=240)
+            run = subprocess.run(
+                command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=240
+            )
             assert run.returncode == block.status, (
                 f"{block.text}\nended with {run.returncode}:\n{run.stdout}{run.stderr}"
             )

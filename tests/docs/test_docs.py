@@ -60,6 +60,19 @@ def test_every_block_that_is_not_run_says_why() -> None:
             assert block.reason is not None or not block.rule or block.status or block.until, f"{page}: {block.rule}"
 
 
+def test_no_command_stands_in_a_block_that_is_never_run() -> None:
+    """A fence without ```bash or ```python would escape `run_page`."""
+    fence = re.compile(r"^```(?P<language>\S*).*?\n(?P<text>.*?)^```$", re.M | re.S)
+    command = re.compile(r"^(?:\$ )?(?:imagegen|python|pip|make|serve|ray|kubectl|docker) ", re.M)
+    for page in PAGES:
+        for match in fence.finditer(page.read_text()):
+            # The reference shows each command's own help, the design the flow.
+            shown = (
+                match["language"] in {"bash", "python"} or page.parent.name == "reference" or page.name == "design.md"
+            )
+            assert shown or not command.search(match["text"]), f"{page.name}: {match['text']}"
+
+
 RUN = [page for page in PAGES if any(block.reason is None for block in blocks(page))]
 
 

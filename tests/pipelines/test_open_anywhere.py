@@ -50,6 +50,19 @@ def test_datasets_reads_the_whole_output(output: Path, tmp_path: Path) -> None:
     assert about["note"] == "late" and about["score"] == 0.5 and about["id"] == "x.13"
 
 
+def test_datasets_tells_two_outputs_of_one_name_apart(
+    tmp_path: Path, table: Callable[..., str], inline: Callable[..., Summary]
+) -> None:
+    """Its cache goes by the folder's name and the card's configuration, not by the files."""
+    texts = []
+    for place in ("a", "b"):
+        prompts = table({"prompt": [f"a picture of {place}"]}, f"{place}.parquet")
+        inline(job(prompts, tmp_path / place / "same"))
+        found = datasets.load_dataset(str(tmp_path / place / "same"), split="train", cache_dir=str(tmp_path / "cache"))
+        texts.append(found[0]["text"])
+    assert texts == ["a picture of a", "a picture of b"]
+
+
 def test_datasets_reads_it_by_builder(output: Path, tmp_path: Path) -> None:
     where: dict[str, dict[str, str]] = {
         "imagefolder": {"data_dir": str(output)},
