@@ -60,6 +60,35 @@ def manifest() -> str:
     return text + table(("error_code", "meaning"), ((code(str(key)), words) for key, words in FAILURES.items()))
 
 
+def job_file() -> str:
+    from jobs.job_files.schema import job_schema
+
+    schema = job_schema()
+    text = (
+        "# Job files\n\nThe schema for editors is `jobs/specs/job.schema.json`; how files are used is "
+        "[a page of its own](../how-to/job-files.md). Only `prompts` and `output` must be there.\n\n"
+    )
+    text += job_settings(schema)
+    for name in ("Schedule", "Notification", "ContactSheet"):
+        section = schema["$defs"][name]
+        key = next(key for key, field in schema["properties"].items() if name in json.dumps(field.get("anyOf", [])))
+        text += f"\n## {key}\n\n{section['description']}\n\n" + job_settings(section)
+    return text
+
+
+def job_settings(schema: dict[str, Any]) -> str:
+    def default(field: dict[str, Any]) -> str:
+        return "" if field.get("default") is None else code(json.dumps(field["default"]))
+
+    return table(
+        ("setting", "type", "default", "meaning"),
+        (
+            (code(name), field_type(field), default(field), field["description"])
+            for name, field in schema["properties"].items()
+        ),
+    )
+
+
 def http_api() -> str:
     """Of a server of `imagen-small`, which `/openapi.json` describes."""
     from pipelines.online.openapi import REASONS
@@ -112,6 +141,8 @@ def field_type(field: dict[str, Any]) -> str:
 
 
 def one_type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return "section"
     if "enum" in schema or "const" in schema:
         values = [value for value in schema.get("enum", [schema.get("const")]) if value is not None]
         return ", ".join(code(json.dumps(value)) for value in values)
@@ -132,6 +163,7 @@ def table(header: tuple[str, ...], rows: Any) -> str:
 WRITERS: dict[str, Callable[[], str]] = {
     "command-line.md": command_line,
     "tables.md": manifest,
+    "job-file.md": job_file,
     "http-api.md": http_api,
 }
 

@@ -11,8 +11,8 @@ from pipelines.job import Pool
 
 from .display import ProgressLine, duration
 from .exit_codes import ExitCode
-from .generate import show_warning
 from .report import print_json
+from .run import show_warning
 
 
 def caption_command(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from .commands.captions import caption
+from .commands.job_files import job
 from .commands.making import generate, retry
 from .commands.models import bench, evaluate, train
 from .commands.online import serve
@@ -28,6 +29,7 @@ app = typer.Typer(
 # In the order in which `--help` lists them.
 for command in (generate, expand, status, verify, export, retry, caption, serve, train, evaluate, bench):
     app.command()(command)
+app.add_typer(job, name="job")
 
 
 def main() -> None:

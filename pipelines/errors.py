@@ -111,6 +111,10 @@ class TooManyFailures(PipelineError):
     """The failure budget is exceeded; finished shards stay."""
 
 
+class Stopped(PipelineError):
+    """Somebody asked the run to stop; shards that had begun were finished."""
+
+
 class EndpointUnavailable(PipelineError):
     """The server that makes a job's pictures does not answer, or refuses everything."""
 

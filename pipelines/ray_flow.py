@@ -12,8 +12,10 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,14 +101,15 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
         check_answers(address)
     with ray_quiet(log_file), import_path():
         try:
-            ray.init(
-                address=address or "local",  # never a cluster that happens to run here
-                num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
-                object_store_memory=OBJECT_STORE if local else None,
-                include_dashboard=False if local else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with keeping_sigterm():
+                ray.init(
+                    address=address or "local",  # never a cluster that happens to run here
+                    num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
+                    object_store_memory=OBJECT_STORE if local else None,
+                    include_dashboard=False if local else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except Exception as error:  # Ray raises many kinds, a bare Exception among them
             ray.shutdown()
             raise WorkersFailed(
@@ -118,6 +121,15 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def keeping_sigterm() -> Iterator[None]:
+    """`ray.init` puts a handler of its own, which ends the process, in the place of whatever was there."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def check_answers(address: str) -> None:

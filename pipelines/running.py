@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from . import errors
 from .attempts import ATTEMPTS
 from .columns import ColumnMap
-from .errors import OutputLocked, PipelineError, TooManyFailures, WorkersFailed
+from .errors import OutputLocked, PipelineError, Stopped, TooManyFailures, WorkersFailed
 from .job import FailureBudget, Pool
 from .lease import Lease
 from .manifest import ManifestSchema
@@ -25,7 +25,8 @@ from .prompt_table import PromptTable
 from .rows import Defaults
 from .shard_reader import Shard
 from .stage import Record, Source, StageConfig
-from .storage import TEMPORARY, LocalStore, Store
+from .stopping import STOP
+from .storage import LocalStore, Store
 from .work import Recipe
 
 Follow = Callable[[Progress], None]
@@ -80,6 +81,7 @@ def run_pending(
 
     Raises:
         TooManyFailures: more failed than the budget allows; shards that had begun are finished first.
+        Stopped: somebody asked for it (`stopping.request_stop`); likewise.
         StoreError: the output is full or denied.
         WorkersFailed: the model cannot be loaded, or Ray failed.
         OutputLocked: another run took the output over.
@@ -89,8 +91,7 @@ def run_pending(
 
     since = startup.mark("imports", since)
     store, run_id = ground.store, uuid.uuid4().hex
-    stop_key = f"{TEMPORARY}/stop-{run_id}"
-    config = StageConfig(store.url, run_id, ground.recipe(), pool.batch_size, pool.device, stop_key, retry_codes)
+    config = StageConfig(store.url, run_id, ground.recipe(), pool.batch_size, pool.device, STOP, retry_codes)
     rows = {shard.number: shard.stop - shard.start for shard in pending}
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))
@@ -100,8 +101,8 @@ def run_pending(
             with closing(records):
                 follow_records(records, ground, tally, rows, follow, budget, config)
         finally:
-            if store.exists(stop_key):
-                store.delete(stop_key)
+            if store.exists(STOP):
+                store.delete(STOP)
     if tally.first_image_at:
         startup.parts["first_image"] = round(max(0.0, tally.first_image_at - since), 3)
     return workers.count
@@ -117,6 +118,7 @@ def follow_records(
     config: StageConfig,
 ) -> None:
     exceeded: int | None = None
+    stopped = False
     for record in records:
         if record.fatal is not None:
             raise known_error(record)
@@ -125,18 +127,25 @@ def follow_records(
         if not record.skipped:
             tally.add(record, rows[record.shard])
             follow(tally.progress())
-        if exceeded is None:
+        if exceeded is None and not stopped:
+            stopped = record.skipped
             allowed = budget.allowed(tally.total())
             if allowed is not None and tally.failed > allowed:
                 exceeded = allowed
                 ground.store.put(config.stop_key, b"")
-        if exceeded is not None and not in_flight(ground.store, config.run_id):
+        if (exceeded is not None or stopped) and not in_flight(ground.store, config.run_id):
             break
     if exceeded is not None:
         counts = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common())
         raise TooManyFailures(
             f"{tally.failed} images failed, at most {exceeded} may ({counts}); finished shards stay: look at the error "
             "messages in the manifest, then run the same command again with a higher max_failures, or fix the table"
+        )
+    if stopped:
+        progress = tally.progress()
+        raise Stopped(
+            f"stopped as asked, with {progress.shards_done:,} of {progress.shards_total:,} shards done; "
+            "run the same command again to go on"
         )
 
 

@@ -19,8 +19,9 @@ FORMATS = {
     ".txt": "text",
     ".json": "coco",
 }
-# Others than by a name's ending: a TSV without a header, only where it is said; JSON lines and text, by their content.
-NAMED = {*FORMATS.values(), "conceptual-captions", "openai-batch", "a1111"}
+# Others than by a name's ending: a TSV without a header and text whose blank lines part the prompts, only where it is
+# said; JSON lines and text, by their content.
+NAMED = {*FORMATS.values(), "conceptual-captions", "paragraphs", "openai-batch", "a1111"}
 
 
 class TableFiles:
@@ -29,7 +30,7 @@ class TableFiles:
     Attributes:
         paths: on `filesystem`, sorted.
         names: relative to the folder that was named; what a plan records, so that a moved table is still known.
-        format: parquet, csv, tsv, jsonl, text, openai-batch, a1111, coco or conceptual-captions.
+        format: parquet, csv, tsv, jsonl, text, paragraphs, openai-batch, a1111, coco or conceptual-captions.
         named: the format was given, and is not to be told by the content.
     """
 

@@ -3,7 +3,8 @@
 Streaming, with memory bounded by `BATCH` rows: a file is read once to learn its columns' types (JSONL only)
 and once to write it. A line that cannot be read becomes a row whose `INVALID` column says why: it ends in the
 manifest as an `invalid_row` failure, so that row numbers stay those of the file and nothing is dropped.
-Blank lines are rows too (they end as `empty_prompt`); the file's final line end starts no row.
+Blank lines are rows too (they end as `empty_prompt`), but in `paragraphs`, whose rows they part; the file's final
+line end starts no row.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .text_lines import INVALID, TEXT, Row, decode, lines, parse_object, storabl
 MAX_COLUMNS = 1000
 MAX_FIELD = 4 * 2**20  # characters of one CSV field: an unclosed quote must not swallow a whole file
 BATCH = 4096  # rows in memory
+MAX_PARAGRAPH = 2**20  # characters
 CAPTION_FILES = {"coco": read_coco, "conceptual-captions": read_conceptual_captions}
 
 
@@ -35,7 +37,7 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
 
     Args:
         name: the file's name, for messages.
-        file_format: csv, tsv, jsonl, text, openai-batch, a1111, coco or conceptual-captions.
+        file_format: csv, tsv, jsonl, text, paragraphs, openai-batch, a1111, coco or conceptual-captions.
 
     Raises:
         TableError: the file is UTF-16, or has no header, or no prompt column, or is none of that format.
@@ -57,6 +59,9 @@ def convert(open_file: Callable[[], Any], name: str, file_format: str, prompt_co
     elif file_format == "text":
         schema = pa.schema({"prompt": TEXT})
         rows = text_rows(open_file)
+    elif file_format == "paragraphs":
+        schema = pa.schema({"prompt": TEXT})
+        rows = paragraph_rows(open_file)
     else:
         header, rows = delimited_rows(open_file, file_format, name)
         schema = pa.schema([(column, TEXT) for column in header])
@@ -89,6 +94,27 @@ def text_rows(open_file: Callable[[], Any]) -> Iterator[Row]:
         for line in lines(file):
             text, problem = decode(line)
             yield {"prompt": None if problem else text, INVALID: problem}
+
+
+def paragraph_rows(open_file: Callable[[], Any]) -> Iterator[Row]:
+    """One row for the lines between blank ones, joined by spaces: a story's scenes."""
+    with open_file() as file:
+        words: list[str] = []
+        length, problem = 0, None
+        for line in lines(file):
+            text, wrong = decode(line)
+            problem = problem or wrong
+            if text.strip():
+                length += len(text)
+                words.append(text.strip())
+                if length > MAX_PARAGRAPH:
+                    words.clear()
+                    problem = f"the paragraph is longer than {MAX_PARAGRAPH:,} characters; part it by blank lines"
+            elif wrong is None and (words or problem):
+                yield {"prompt": None if problem else " ".join(words), INVALID: problem}
+                words, length, problem = [], 0, None
+        if words or problem:
+            yield {"prompt": None if problem else " ".join(words), INVALID: problem}
 
 
 def caption_rows(open_file: Callable[[], Any], file_format: str, name: str) -> Iterator[Row]:

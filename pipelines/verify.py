@@ -14,6 +14,7 @@ from itertools import islice
 from PIL import Image
 
 from .card import CARD
+from .contact_sheet import CONTACT_SHEET
 from .errors import StoreError
 from .formats import OutputFormat, output_format
 from .formats.layout import Picture, successes
@@ -182,7 +183,12 @@ def check_orphans(
     looked_through = planned & finished
     for found in list(store.list("")):
         shard, folder = shard_of(found.key), layout.shard_of(found.key)
-        if found.key.startswith(OWN) or found.key in CARD or shard in looked_through or folder in looked_through:
+        if (
+            found.key.startswith(OWN)
+            or found.key in {*CARD, CONTACT_SHEET}
+            or shard in looked_through
+            or folder in looked_through
+        ):
             continue
         detail = "its shard is not done; run the job again" if folder in planned else "it is no part of the plan"
         orphan(store, found.key, detail, report, clean)

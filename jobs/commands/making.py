@@ -42,7 +42,9 @@ def generate(
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
     input_format: Annotated[
         str | None,
-        typer.Option(help="parquet, csv, tsv, jsonl, text, openai-batch, a1111, coco or conceptual-captions."),
+        typer.Option(
+            help="parquet, csv, tsv, jsonl, text, paragraphs, openai-batch, a1111, coco or conceptual-captions."
+        ),
     ] = None,
     prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts; default: prompt, text, ...")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first rows; the rest can follow later.")] = None,

@@ -10,7 +10,9 @@ import typer
 from .options import AsJson, BatchSize, Device
 
 
-def train(job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/imagen-small.yaml.")]) -> None:
+def train(
+    job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/training/imagen-small.yaml.")],
+) -> None:
     """Train an Imagen on the drawn world; run again to go on from the last checkpoint."""
     from ..train import train_command
 

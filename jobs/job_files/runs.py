@@ -1,0 +1,101 @@
+"""One run of a job file: what it is called, of which day it is, and whether this machine has what it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from imagen_model.catalog import ModelNotFound
+from imagen_model.generation import PARAMETERS, GenerationRequest, InvalidRequest, RequestRules
+from pipelines.batch import source_of
+from pipelines.errors import InvalidJob, TableError
+from pipelines.table_files import TableFiles
+
+from .lines import Mistake
+from .reading import InvalidJobFile, LoadedJob
+from .references import RunContext
+from .settings import JobFile
+
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def new_context(
+    job: LoadedJob, environment: Mapping[str, str], date: str | None = None, run_id: str | None = None
+) -> RunContext:
+    """Of a run that begins now, or that goes on where `date` and `run_id` are given.
+
+    Raises:
+        InvalidJob: they cannot be used.
+    """
+    schedule = job.settings.schedule
+    now = datetime.now(UTC)
+    if date is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}", date) is None:
+        raise InvalidJob(f"a run's date is like 2026-11-25, got {date!r}")
+    if run_id is not None and RUN_ID.fullmatch(run_id) is None:
+        raise InvalidJob(f"a run id has 1 to 128 letters, digits, dots, hyphens and underscores, got {run_id!r}")
+    today = now.astimezone(ZoneInfo(schedule.time_zone) if schedule else UTC).date().isoformat()
+    return RunContext(date or today, run_id or run_id_at(job.name, now), environment)
+
+
+def run_id_at(name: str, planned: datetime) -> str:
+    """The run id of the run that is due at the moment: the same whenever it is asked for."""
+    return f"{name}-{planned.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def check_here(job: LoadedJob, settings: JobFile) -> None:
+    """Whether the model is there and takes the parameters, the prompts are there, and a secret that is named is set.
+
+    Args:
+        settings: the job's, resolved.
+
+    Raises:
+        InvalidJobFile: with every mistake.
+        PipelineError: a store or server does not answer.
+    """
+    mistakes: list[Mistake] = []
+    batch = settings.batch_job()
+    try:
+        source = source_of(batch)
+    except (ModelNotFound, InvalidJob) as problem:
+        mistakes.append(job.mistake(("model",) if settings.endpoint is None else ("endpoint",), str(problem)))
+    else:
+        mistakes += (job.mistake((name,), message) for name, message in not_taken(source.rules, batch.parameters()))
+    try:
+        TableFiles(settings.prompts, settings.input_format)
+    except (TableError, InvalidJob) as problem:
+        mistakes.append(job.mistake(("prompts",), str(problem)))
+    mistakes += (job.mistake(("notification", name), message) for name, message in wrong_notification(settings))
+    if mistakes:
+        raise InvalidJobFile(job.source, mistakes)
+
+
+def not_taken(rules: RequestRules, parameters: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Each setting that the model does not take, and why."""
+    size = {name: parameters[name] for name in ("width", "height")}
+    given = {name: value for name, value in parameters.items() if value is not None and name not in size}
+    tried = [("size", size), *((name, {name: value}) for name, value in given.items() if name in PARAMETERS)]
+    tried += [(name, {name: given[name]}) for name in ("negative_prompt",) if name in given]
+    if "post_processing" in given:  # what it may do depends on the picture's size
+        tried.append(("post_processing", {**size, "post_processing": given["post_processing"]}))
+    wrong_size = False
+    for name, values in tried:
+        if wrong_size and "width" in values:
+            continue
+        try:
+            rules.resolve(GenerationRequest(prompt="x", seed=0, **values))  # type: ignore[arg-type]
+        except InvalidRequest as refusal:
+            wrong_size = wrong_size or name == "size"
+            yield name, refusal.message
+
+
+def wrong_notification(settings: JobFile) -> Iterator[tuple[str, str]]:
+    notification = settings.notification
+    if notification is None:
+        return
+    if not notification.url.startswith(("http://", "https://")):
+        yield "url", "it must begin with https:// or http://"
+    if notification.secret_env is not None and not os.environ.get(notification.secret_env):
+        yield "secret_env", f"the environment variable {notification.secret_env} is not set; set it to the secret"

@@ -1,0 +1,198 @@
+"""Job files: every mistake at once with its line, references, limits, the published schema, and the ones we ship."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from imagen_model.generation import GenerationRequest, InvalidRequest
+from jobs.job_files.reading import InvalidJobFile, load_job
+from jobs.job_files.references import BadReference, RunContext
+from jobs.job_files.runs import check_here, new_context
+from jobs.job_files.schema import job_schema
+from jobs.job_files.settings import SECTIONS, JobFile
+from pipelines.encoding import EXTENSIONS
+from pipelines.errors import InvalidJob
+from pipelines.formats import OUTPUT_FORMATS
+from pipelines.job import BatchJob, Pool
+from pipelines.table_files import NAMED
+
+SPECS = Path("jobs/specs")
+SCHEMA = SPECS / "job.schema.json"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(text)
+    return path
+
+
+def mistakes_of(path: Path) -> dict[int | None, str]:
+    with pytest.raises(InvalidJobFile) as caught:
+        load_job(path)
+    return {mistake.line: mistake.message for mistake in caught.value.mistakes}
+
+
+def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """\
+prompts: prompts.parquet
+seed: -3
+seeed: 4
+size: 1x
+size: 64x64
+quality: 3
+max_failures: 2000%
+post_processing: blur
+model: "{dat}"
+schedule:
+  cron: 61 2 * * *
+  time_zone: Europe/Berln
+notification:
+  events:
+    - start
+    - stop
+  secret_env: a b
+""",
+    )
+    found = mistakes_of(path)
+    expected = {
+        None: "output is missing",
+        2: "seed: it must be greater than or equal to 0, got -3",
+        3: "seeed is no setting; is seed meant?",
+        5: "size is given twice, first in line 4",
+        6: "png has no quality",
+        7: "2000%",
+        8: "there is no step 'blur'",
+        9: "{dat} is no reference",
+        11: "61",
+        12: "Europe/Berln",
+        13: "notification.url is missing",
+        16: "'start', 'end' or 'failure_budget', got 'stop'",
+        17: "secret_env",
+    }
+    assert found.keys() == expected.keys()
+    for line, words in expected.items():
+        assert words in found[line]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("prompts: a\noutput: [b\n", 3, "expected"),
+        ("schedule:\n  cron: */5 * * * *\n", 2, "in quotes"),
+        ("- prompts\n", 1, "settings like"),
+        ("prompts: a\noutput: b\nwidth: 64\nsize: 64x64\n", 4, "both given"),
+        ("prompts: a\noutput: b\nschedule: {time_zone: UTC}\n", 3, "both missing"),
+        ("prompts: a\noutput: b\nschedule: {every: 1 min, cron: '0 0 * * *'}\n", 3, "both given"),
+        ("prompts: a\noutput: b\nmodel: ${NO\n", 3, "no reference"),
+        ("prompts: 5\noutput: b\n", 1, "prompts: it must be a valid string, got 5"),
+    ],
+)
+def test_a_mistake_has_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    assert words in mistakes_of(write(tmp_path, text))[line]
+
+
+def test_what_is_not_here_is_told_at_once_too(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "prompts: nowhere/*.parquet\noutput: out\nsize: 100x100\ntop_k: 5\nmodel: flat-colour\n"
+        "notification: {url: 'ftp://x', secret_env: NOT_SET_HERE}\n",
+    )
+    job = load_job(path)
+    with pytest.raises(InvalidJobFile) as caught:
+        check_here(job, job.resolved(new_context(job, {})))
+    found = [(mistake.line, mistake.message) for mistake in caught.value.mistakes]
+    for line, words in ((1, "nowhere"), (3, "100x100"), (4, "top_k"), (6, "https://"), (6, "NOT_SET_HERE")):
+        assert any(line == at and words in message for at, message in found), found
+    assert len(found) == 5
+
+
+def test_references() -> None:
+    context = RunContext("2026-11-25", "nightly-1", {"BUCKET": "b${HOME}", "EMPTY": ""})
+    assert context.resolve("s3://${BUCKET}/{date}/{run_id}${EMPTY}") == "s3://b${HOME}/2026-11-25/nightly-1"
+    assert context.resolve("{{date}} $5 $$ $${{X}}") == "{date} $5 $ ${X}"
+    for text, words in (
+        ("${NOT_SET}", "variable NOT_SET is not set"),
+        ("{time}", "{time} is no reference"),
+        ("{", "is no reference"),
+        ("a}", "is no reference"),
+        ("${1}", "names no environment variable"),
+    ):
+        with pytest.raises(BadReference, match=words.replace("{", "\\{")):
+            context.resolve(text)
+
+
+def test_references_are_put_in_from_the_file_and_not_from_flags(tmp_path: Path) -> None:
+    path = write(tmp_path, "prompts: '{date}/${IN}'\noutput: out/{run_id}\nnegative_prompt: '{a}'\n")
+    job = load_job(path, {"log_file": "{as it is}"})
+    settings = job.resolved(new_context(job, {"IN": "x"}, "2026-03-01", "mine"))
+    assert (settings.prompts, settings.output) == ("2026-03-01/x", "out/mine")
+    assert (settings.negative_prompt, settings.log_file) == ("{a}", "{as it is}")
+    with pytest.raises(InvalidJobFile, match="line 1: prompts: the environment variable IN is not set"):
+        job.resolved(new_context(job, {}))
+    for wrong in ({"date": "today"}, {"run_id": "../x"}):
+        with pytest.raises(InvalidJob, match=str(next(iter(wrong.values())))):
+            new_context(job, {}, **wrong)
+
+
+def test_the_file_has_exactly_a_jobs_settings_with_their_defaults() -> None:
+    fields = {field.name: field for kind in (BatchJob, Pool) for field in dataclasses.fields(kind)}
+    del fields["pool"]
+    assert set(JobFile.model_fields) == {*fields, *SECTIONS}
+    for name, field in fields.items():
+        if field.default is not dataclasses.MISSING:
+            assert JobFile.model_fields[name].default == field.default, name
+
+
+def ends(name: str) -> tuple[Any, Any]:
+    """Smallest and largest value by the schema."""
+    whole = job_schema()["properties"][name]
+    schema = next(iter(whole["anyOf"])) if "anyOf" in whole else whole
+    return schema.get("minimum"), schema.get("maximum")
+
+
+@pytest.mark.parametrize(
+    "name", ["width", "height", "guidance_scale", "num_inference_steps", "temperature", "top_k", "best_of", "seed"]
+)
+def test_the_limits_are_the_requests_own(name: str) -> None:
+    low, high = ends(name)
+    for inside in (low, high):
+        GenerationRequest(**{"prompt": "x", "seed": 0, name: inside})
+    for outside in (low - 1, high + 1):
+        with pytest.raises(InvalidRequest):
+            GenerationRequest(**{"prompt": "x", "seed": 0, name: outside})
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("image_format", set(EXTENSIONS)), ("output_format", set(OUTPUT_FORMATS)), ("input_format", NAMED)],
+)
+def test_the_choices_are_the_pipelines_own(name: str, known: set[str]) -> None:
+    whole = job_schema()["properties"][name]
+    schema = next(iter(whole["anyOf"])) if "anyOf" in whole else whole
+    assert set(schema["enum"]) == known
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text()) == json.loads(json.dumps(job_schema())), (
+        "write it anew: python -m jobs.job_files.schema > jobs/specs/job.schema.json"
+    )
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_files_fit_the_schema_and_name_it_for_editors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text()
+    assert text.startswith(f"# yaml-language-server: $schema={SCHEMA.name}\n")
+    validator = jsonschema.Draft202012Validator(job_schema())
+    assert not list(validator.iter_errors(yaml.safe_load(text)))
+    assert list(validator.iter_errors({**yaml.safe_load(text), "schedule": {"cron": "x", "every": "y"}}))
+    job = load_job(path)
+    job.resolved(new_context(job, {"BUCKET": "bucket", "HOOK": "hook"})).batch_job()
