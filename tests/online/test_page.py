@@ -153,6 +153,41 @@ def test_an_error_stands_beside_its_field_in_the_servers_words(page: Page, serve
     expect(page.locator("#guidance_scale-error")).to_be_hidden()
 
 
+def test_best_of_and_what_is_done_afterwards(page: Page, server_url: str) -> None:
+    page.get_by_text("More", exact=True).click()
+    best, steps = page.get_by_label("Best of"), page.get_by_label("Afterwards")
+    expect(best).to_have_attribute("placeholder", "1")
+    expect(best).to_have_accessible_name("Best of (1 is off)")
+    expect(steps).to_have_accessible_name("Afterwards (in order, such as denoise, sharpen=0.8, upscale=512x512)")
+    asked: dict[str, Any] = {"prompt": "a red circle", "best_of": 2}
+    own_words = ask(server_url, post_processing="blur", **asked)["error"]["message"]
+    best.fill("2")
+    steps.fill("blur")
+    page.get_by_label("What should be drawn?").fill("a red circle")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#post_processing-error")).to_have_text(own_words, timeout=PATIENCE)
+    expect(steps).to_have_attribute("aria-invalid", "true")
+    expect(steps).to_be_focused()
+
+    wanted = "sharpen=0.5, upscale=300x280"
+    steps.fill(wanted)
+    card = generate(page, "a red circle", "7").first
+    expect(card.locator(".facts")).to_contain_text("seed 7 · 300x280 ·")
+    direct = ask(server_url, seed=7, post_processing=wanted, **asked)["data"][0]
+    same = Image.open(io.BytesIO(base64.b64decode(direct["b64_json"])))
+    picture = download(page, card)
+    assert picture.convert("RGB").tobytes() == same.convert("RGB").tobytes()
+    assert 'Best of: 2, Post processing: "sharpen=0.5, upscale=300x280"' in picture.text["parameters"]  # type: ignore[attr-defined]
+    card.locator(".frame").click()
+    expect(page.locator("#viewer-facts")).to_contain_text("finished size300x280")
+    for field in (best, steps):
+        field.evaluate("field => { field.value = ''; }")
+    page.get_by_role("dialog").get_by_role("button", name="Use all settings").click()
+    expect(best).to_have_value("2")
+    expect(steps).to_have_value(wanted)
+    expect(page.locator("#size")).to_have_value("")  # the finished size is nothing that could be asked for
+
+
 def test_history_survives_a_reload_until_it_is_cleared(page: Page) -> None:
     generate(page, "three yellow hearts", "5")
     page.reload()
@@ -264,6 +299,8 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(browser: Browser, keyed_se
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(keyed_server.url + "/")
+    for name in ("Best of", "Afterwards"):  # until a model says that it takes them
+        expect(page.get_by_label(name)).to_be_hidden()
     field = page.get_by_label("API key")
     expect(field).to_be_visible(timeout=PATIENCE)
     page.get_by_label("What should be drawn?").fill("a red circle")

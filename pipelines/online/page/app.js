@@ -77,8 +77,9 @@ async function draw(card, signal, ends) {
     const seconds = (performance.now() - began) / 1000;
     const defaults = offered.find((model) => model.id === card.request.model)?.defaults ?? {};
     const request = { ...defaults, ...card.request, seed: seed ?? card.request.seed };
-    if (size) request.size = size;
-    const picture = { request, blob, seconds };
+    // What was asked of the model stays; the file is larger where it was upscaled afterwards.
+    if (size && !request.post_processing) request.size = size;
+    const picture = { request, blob, seconds, ...(size && { size }) };
     ends.drawn += 1;
     gallery.done(card, picture);
     await keep(picture);

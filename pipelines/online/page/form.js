@@ -3,7 +3,8 @@
 import { ServerError } from "./client.js";
 
 export const MAX_SEED = 2 ** 32 - 1;
-const NUMBERS = ["guidance_scale", "temperature", "top_k", "top_p", "num_inference_steps"];
+const NUMBERS = ["guidance_scale", "temperature", "top_k", "top_p", "num_inference_steps", "best_of"];
+const STEPS = { denoise: "denoise", sharpen: "sharpen=0.8", upscale: "upscale=512x512" }; // each as it may be written
 const FIELD_OF_CODE = { empty_prompt: "prompt", prompt_too_long: "prompt", invalid_size: "size", model_not_found: "model" };
 const FIELD_OF_PARAM = { width: "size", height: "size" };
 
@@ -31,6 +32,8 @@ export function read() {
     const text = byId(name).value.trim();
     if (text && shown(name)) request[name] = number(text);
   }
+  const steps = byId("post_processing").value.trim();
+  if (steps && shown("post_processing")) request.post_processing = steps;
   const count = Number(byId("n").value);
   if (!Number.isInteger(count) || count < 1 || count > 10) {
     const message = `n must be a whole number from 1 to 10, got ${byId("n").value || "nothing"}`;
@@ -48,13 +51,14 @@ export function seeds(seed, count) {
 }
 
 export function fill(request) {
-  for (const name of ["prompt", "negative_prompt", "size", "seed", ...NUMBERS]) byId(name).value = request[name] ?? "";
+  const others = ["prompt", "negative_prompt", "size", "seed", "post_processing"];
+  for (const name of [...others, ...NUMBERS]) byId(name).value = request[name] ?? "";
   if (request.model && [...byId("model").options].some((option) => option.value === request.model)) {
     byId("model").value = request.model;
     byId("model").dispatchEvent(new Event("change"));
   }
   byId("n").value = 1;
-  byId("more").open ||= NUMBERS.some((name) => request[name] !== undefined);
+  byId("more").open ||= [...NUMBERS, "post_processing"].some((name) => request[name] !== undefined);
 }
 
 /** What a model takes, as far as `GET /v1/models` tells: sizes to choose from, defaults as placeholders. */
@@ -71,6 +75,9 @@ export function offer(model) {
     fieldOf(name).hidden = Boolean(known) && !(name in known);
     byId(name).placeholder = known?.[name] ?? "the model's own";
   }
+  const steps = Array.isArray(model.post_processing) ? model.post_processing.map((name) => STEPS[name] ?? name) : [];
+  fieldOf("post_processing").hidden = steps.length === 0;
+  byId("post_processing-hint").textContent = `(in order, such as ${steps.join(", ")})`;
   fieldOf("negative_prompt").hidden = model.takes_negative_prompt === false;
 }
 

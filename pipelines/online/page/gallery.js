@@ -78,19 +78,19 @@ export function wait(card, seconds) {
 }
 
 export function done(card, picture) {
-  const { request, seconds } = picture;
+  const { request } = picture;
   card.picture = picture;
   card.element.className = "card";
   button(card, "frame").disabled = false;
   part(card, "img").alt = `Open the picture of: ${request.prompt} (seed ${request.seed})`;
-  part(card, ".facts").textContent = facts(request, seconds);
+  part(card, ".facts").textContent = facts(picture);
   showButtons(card, ["seed", "download"]);
   cards.set(card.element, { picture, url: paint(card, picture.blob), card });
   tally();
 }
 
-function facts(request, seconds) {
-  return [`seed ${request.seed}`, request.size, `${seconds.toFixed(1)} s`].filter(Boolean).join(" · ");
+function facts({ request, size, seconds }) {
+  return [`seed ${request.seed}`, size ?? request.size, `${seconds.toFixed(1)} s`].filter(Boolean).join(" · ");
 }
 
 export function fail(card, message) {
@@ -167,7 +167,8 @@ function view(element) {
   byId("viewer-prompt").textContent = prompt;
   byId("viewer-note").textContent = "";
   const seconds = picture.seconds.toFixed(1);
-  const rows = { ...(model && { model }), size, seed, ...others, seconds };
+  const asked = { ...(model && { model }), ...(size && { size }), seed, ...others };
+  const rows = { ...asked, ...(picture.size && picture.size !== size && { finished_size: picture.size }), seconds };
   byId("viewer-facts").replaceChildren(
     ...Object.entries(rows).flatMap(([name, value]) => [term("dt", name.replaceAll("_", " ")), term("dd", value)]),
   );

@@ -41,7 +41,13 @@ function textChunk(keyword, text) {
 }
 
 const NAMES = { num_inference_steps: "Steps", guidance_scale: "CFG scale", seed: "Seed", size: "Size", model: "Model" };
-const OWN_NAMES = { temperature: "Temperature", top_k: "Top k", top_p: "Top p" };
+const OWN_NAMES = {
+  temperature: "Temperature",
+  top_k: "Top k",
+  top_p: "Top p",
+  best_of: "Best of",
+  post_processing: "Post processing",
+};
 
 /** A1111's grammar: the prompt, a line `Negative prompt: ...` where there is one, and one line of settings. */
 export function parameters(request) {
