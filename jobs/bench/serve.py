@@ -28,12 +28,20 @@ from .throughput import ratio
 MODEL = "imagen-small"
 CONCURRENT = 16
 LONE = 5  # requests of a round
-TRIED = (LitServeSettings(16, 0.05), LitServeSettings(16, 0.01), LitServeSettings(8, 0.05), LitServeSettings(8, 0.01))
+# What LitServe does unless told otherwise: one process, and a batch is what waits. Only its size has to be said.
+DEFAULTS, DEFAULT_WORKERS = LitServeSettings(CONCURRENT, 0.0), 1
+TRIED = (
+    DEFAULTS,
+    LitServeSettings(16, 0.05),
+    LitServeSettings(16, 0.01),
+    LitServeSettings(8, 0.05),
+    LitServeSettings(8, 0.01),
+)
 
 
 def measure_serve(images: int, rounds: int) -> dict[str, Any]:
     """imagen-small behind the server in one process, which leaves the other cores to the server, and in one process a
-    core; and replicas that sleep."""
+    core, as `imagegen serve` does by itself; and replicas that sleep."""
     cores = os.cpu_count() or 1
     if images < 2 * CONCURRENT:
         raise InvalidJob(f"{CONCURRENT} requests at once take at least {2 * CONCURRENT} images, got {images}")
@@ -48,38 +56,40 @@ def measure_serve(images: int, rounds: int) -> dict[str, Any]:
 
 
 def compare(commands: Path, processes: int, images: int, rounds: int) -> dict[str, Any]:
-    """Pictures a second at 16 requests at once beside as many bare loops and beside LitServe, with the settings that
-    were fastest for it in short tries before; and seconds of a lone request beside those of the same call here."""
+    """Pictures a second at 16 requests at once, beside as many bare loops and beside one; beside LitServe as it comes
+    and with as many processes and the settings that were fastest for it in short tries before; and seconds of a lone
+    request beside those of the same call here."""
     chosen = fastest(commands, images, processes)
-    through, bare, peers, lone, calls = [], [], [], [], []
+    rates: dict[str, list[float]] = {name: [] for name in ("served", "bare", "one_bare", "defaults", "tuned")}
+    lone, calls = [], []
     for _ in range(rounds):
-        bare.append(bare_rate("model", images, processes))
+        rates["bare"].append(bare_rate("model", images, processes))
+        rates["one_bare"].append(bare_rate("model", images // processes, 1) if processes > 1 else rates["bare"][-1])
+        with litserve_running(commands, DEFAULTS, DEFAULT_WORKERS) as port:
+            rates["defaults"].append(measured(port, max(CONCURRENT, images // processes))[1])
         with litserve_running(commands, chosen, processes) as port:
             theirs, rate = measured(port, images)
-        peers.append(rate)
+        rates["tuned"].append(rate)
         with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
             settings = ServeSettings(model=MODEL, replicas=processes, batch_folder=folder)
             port = check_address(settings, "127.0.0.1", 0, False)
             with server_running(settings, find_model(MODEL), "127.0.0.1", port):
                 ours, rate = measured(port, images)
                 each, alone = measure_lone(port)
-        through.append(rate)
+        rates["served"].append(rate)
         calls += each
         lone += alone
         if ours != theirs:
             raise RuntimeError("LitServe's picture is another one than imagegen's")
         say(
-            f"{processes} processes: bare {bare[-1]:.2f}, LitServe {peers[-1]:.2f}, imagegen {through[-1]:.2f} images/s"
+            f"{processes} processes, images/s: " + ", ".join(f"{name} {found[-1]:.2f}" for name, found in rates.items())
         )
     return {
         "images": images,
-        "litserve_max_batch_size": chosen.batch,
-        "litserve_batch_timeout": chosen.timeout,
-        "served_images_per_second": round(statistics.median(through), 2),
-        "bare_images_per_second": round(statistics.median(bare), 2),
-        "litserve_images_per_second": round(statistics.median(peers), 2),
-        "ratio": ratio(through, bare),
-        "litserve_ratio": ratio(through, peers),
+        "litserve_tuned": {"max_batch_size": chosen.batch, "batch_timeout": chosen.timeout, "workers": processes},
+        "litserve_defaults": {"max_batch_size": CONCURRENT, "batch_timeout": 0.0, "workers": DEFAULT_WORKERS},
+        "images_per_second": {name: round(statistics.median(found), 2) for name, found in rates.items()},
+        "served_over": {name: ratio(rates["served"], found) for name, found in rates.items() if name != "served"},
         "lone_request_seconds": round(statistics.median(lone), 4),
         "bare_call_seconds": round(statistics.median(calls), 4),
         "lone_ratio": ratio(lone, calls),

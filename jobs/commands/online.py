@@ -19,7 +19,7 @@ def serve(
     ),
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)] = 8000,
     replicas: Annotated[
-        int | None, typer.Option(help="Processes holding the model; default one a GPU, or one.")
+        int | None, typer.Option(help="Processes holding the model; default one a GPU, or one a core.")
     ] = None,
     max_replicas: Annotated[int | None, typer.Option(help="Scale up to so many by what waits.")] = None,
     gpus_per_replica: Annotated[

@@ -99,6 +99,15 @@ def server_running(
             ray.shutdown()
 
 
+def replicas_here(settings: ServeSettings) -> int | None:
+    """One a core where nobody says how many and the model runs on the CPU: it computes with one thread."""
+    from .deployments import gpus_of
+
+    if settings.replicas or settings.max_replicas or gpus_of(settings):
+        return settings.replicas
+    return max(1, int((os.cpu_count() or 1) / (settings.cpus_per_replica or 1)))
+
+
 def start(settings: ServeSettings, source: Source, host: str, port: int) -> Running:
     from ray import serve
 
@@ -108,7 +117,7 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
     own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)
-    settings = settings.model_copy(update={"own_url": f"http://{own}:{port}"})
+    settings = settings.model_copy(update={"own_url": f"http://{own}:{port}", "replicas": replicas_here(settings)})
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port}, logging_config=quiet)
     try:
         handle = serve.run(application(settings, source), name=APP, route_prefix="/", logging_config=quiet)

@@ -14,7 +14,8 @@ class ServeSettings(BaseModel):
 
     Args:
         model: name or URL as `pipelines.weights.find_source` takes it.
-        replicas: processes that hold the model; None for one a GPU, or one.
+        replicas: processes that hold the model; None for one a GPU, or where there are none: one a core of this
+            machine with `imagegen serve`, else one.
         max_replicas: with it Serve scales from `replicas` up to so many, by what waits.
         gpus_per_replica: None for 1 where there are GPUs, else 0; a fraction shares one.
         cpus_per_replica: reserved for each.

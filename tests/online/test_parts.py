@@ -21,6 +21,7 @@ from pipelines.online.errors import ApiError
 from pipelines.online.keys import VARIABLE, Keys, read_keys
 from pipelines.online.metrics import STALE, Metrics
 from pipelines.online.replica import Load
+from pipelines.online.running import replicas_here
 from pipelines.online.settings import ServeSettings
 from pipelines.online.steps_pattern import numbers, steps_pattern
 from pipelines.online.stores import Answers, FileStore
@@ -189,3 +190,16 @@ def test_settings_are_checked_with_the_number_at_fault() -> None:
     for wrong in ({"max_queue": 9}, {"replicas": 3, "max_replicas": 2}, {"public_url": "ftp://x"}, {"unknown": 1}):
         with pytest.raises(ValidationError):
             ServeSettings(**wrong)
+
+
+def test_without_gpus_a_replica_a_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    for given, replicas in (
+        ({}, 6),
+        ({"cpus_per_replica": 4.0}, 1),
+        ({"cpus_per_replica": 0.0}, 6),
+        ({"replicas": 2}, 2),
+        ({"max_replicas": 3}, None),  # Serve chooses, from one up
+        ({"gpus_per_replica": 1.0}, None),  # as many as there are GPUs
+    ):
+        assert replicas_here(ServeSettings(**given)) == replicas
