@@ -23,7 +23,7 @@ demo: $(STAMP)
 	@echo "Next:      $(BIN)/imagegen generate YOUR_PROMPTS.parquet YOUR_OUTPUT"
 
 test: $(STAMP) lint s3-server
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest
 
 # A real S3 server for tests/s3 and tests/faults, where Debian's packages can be had. Without it they are skipped.
 s3-server:
