@@ -14,6 +14,7 @@ from .formats import output_format
 from .rows import MAX_IMAGES
 
 DEFAULT_BATCH = 16
+MANY_WORKERS = 32  # taken for a cluster that was not asked yet; were there fewer, shards are smaller than need be
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Pool:
         cpus_per_worker: also the threads that the model computes with.
         batch_size: requests computed together; None for the model's own choice.
         device: auto, cpu, cuda or cuda:1.
-        ray_address: of a cluster; None starts Ray on this machine.
+        ray_address: of a cluster; None for the one that Ray's own job submission names, else Ray on this machine.
     """
 
     workers: int | None = None
@@ -42,9 +43,16 @@ class Pool:
         at_least("cpus_per_worker", self.cpus_per_worker, 0.01)
         at_least("batch_size", self.batch_size, 1)
 
+    @property
+    def cluster(self) -> str | None:
+        """Address of the cluster to join; None for a Ray on this machine."""
+        return self.ray_address or os.environ.get("RAY_ADDRESS") or None
+
     def expected_workers(self) -> int:
         """For the size of shards, before Ray is asked what there is."""
-        return self.workers or os.cpu_count() or 1
+        if self.workers is not None:
+            return self.workers
+        return MANY_WORKERS if self.cluster else min(os.cpu_count() or 1, MANY_WORKERS)
 
 
 @dataclass(frozen=True, slots=True)

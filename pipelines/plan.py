@@ -24,7 +24,7 @@ from .storage import Store
 PLAN = ".run/plan.json"
 MAX_ROW = 10**9  # nine digits in an image's name
 MAX_SHARD = 10**5  # five
-SHARDS_A_WORKER = 8  # so that the last shards end at about the same time
+SHARDS_A_WORKER = 48  # whoever ends first waits for at most one shard of another: 2 % of the run
 COMMON_ROWS = 256  # a shard's usual upper bound: what a kill can cost, and how often progress is heard of
 MOST_ROWS = 1024
 MANY_SHARDS = 2000

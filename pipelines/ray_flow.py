@@ -1,9 +1,10 @@
 """The Ray Data part: shards in, records out. Beside the online server's, the only module that imports Ray.
 
-What is unusual: the read and the stage are given the same resources, so that Ray Data fuses them into one
-operator and each worker reads its own shard. Rows then never travel through the object store, nothing is read
-ahead of its turn, no block can be cut or merged on the way, and reads cannot starve beside workers that hold
-every CPU (ray#44687). Were Ray not to fuse them, the flow would still be right, only with reads of their own.
+What is unusual: for Ray a shard is one row, which only says where the shard's rows lie; each worker reads its own.
+Rows then never travel through the object store, nothing is read ahead of its turn, and no block can be cut or merged
+on the way. (`map_batches` would be the other way to hand over a whole block, but not to a worker with a GPU.) The
+datasource and the stage are given the same resources, so that Ray Data fuses them into one operator: tasks of their
+own could starve beside workers that hold every CPU (ray#44687).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gc
 import json
 import logging
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -42,7 +44,7 @@ from .errors import InvalidJob, WorkersFailed  # noqa: E402
 from .job import Pool  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
 from .shard_reader import Shard, read_shard  # noqa: E402
-from .stage import Record, Stage  # noqa: E402
+from .stage import Record, Stage, describe  # noqa: E402
 
 SHARDS_AT_A_WORKER = 2  # one whose images are made, one that is read or committed meanwhile
 SPARE_CPUS = 2  # logical, for what Ray runs beside the workers on this machine
@@ -51,13 +53,12 @@ OBJECT_STORE = 200 * 2**20  # bytes; records and shard descriptions are all that
 
 
 class Shards(Datasource):
-    """A datasource whose every read task yields one block: one shard's rows."""
+    """A datasource whose every read task yields one block of one row: a shard's description."""
 
-    def __init__(self, shards: Sequence[Shard], schema: pa.Schema) -> None:
+    def __init__(self, shards: Sequence[Shard]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tasks = [
-            ReadTask(partial(read_block, shard, schema), BlockMetadata(shard.stop - shard.start, None, None, None))
-            for shard in shards
+            ReadTask(partial(description, pickle.dumps(shard)), BlockMetadata(1, None, None, None)) for shard in shards
         ]
 
     def estimate_inmemory_data_size(self) -> int | None:
@@ -69,22 +70,55 @@ class Shards(Datasource):
         return self.tasks
 
 
-def read_block(shard: Shard, schema: pa.Schema) -> Iterator[pa.Table]:
-    yield read_shard(shard, schema)
+def description(shard: bytes) -> Iterator[pa.Table]:
+    yield pa.table({"shard": [shard]})
+
+
+class Worker:
+    """What Ray keeps in a worker's process: it reads a shard's rows and gives them to the stage. It never raises."""
+
+    def __init__(self, stage: Callable[..., Any], schema: pa.Schema, source: Any, config: Any) -> None:
+        self.schema = schema
+        self.stage = stage(source, config)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        shard: Shard = pickle.loads(row["shard"])
+        try:
+            rows = read_shard(shard, self.schema)
+        except Exception as error:
+            kind, text = describe(error, f"the rows of shard {shard.number} could not be read")
+            done = Record(shard.number, fatal=text, fatal_kind=kind).to_table()
+        else:
+            done = self.stage(rows)
+        record: dict[str, Any] = done.to_pylist()[0]
+        return record
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How many workers, and what Ray reserves for each."""
+    """How many workers, and what Ray reserves for each.
+
+    Args:
+        grows: nodes that join the cluster while the run goes on get workers too.
+    """
 
     count: int
     cpus: float
     gpus: float
+    grows: bool = False
 
-
-def cluster_address(pool: Pool) -> str | None:
-    """Of the cluster to join: as given, or as Ray's own job submission sets it; None for a Ray on this machine."""
-    return pool.ray_address or os.environ.get("RAY_ADDRESS")
+    def strategy(self, shards: int) -> ActorPoolStrategy:
+        """Where a node leaves for good, Ray starts its workers again as soon as there is room: on a node that joins,
+        or where another worker has run out of shards."""
+        sizes = {"size": self.count}
+        if self.grows:
+            sizes = {"min_size": 1, "initial_size": self.count, "max_size": max(self.count, shards)}
+        return ActorPoolStrategy(
+            **sizes,
+            max_concurrent_calls_per_actor=SHARDS_AT_A_WORKER,
+            max_tasks_in_flight_per_actor=SHARDS_AT_A_WORKER,
+            enable_true_multi_threading=True,
+        )
 
 
 @contextmanager
@@ -94,7 +128,7 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
         with ray_quiet(log_file):
             yield
         return
-    address = cluster_address(pool)
+    address = pool.cluster
     local = address is None
     workers = pool.workers or os.cpu_count() or 1
     if address is not None:
@@ -174,19 +208,21 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
     each = pool.gpus_per_worker
     if each is None:
         each = 1.0 if gpus >= 1 and pool.device != "cpu" else 0.0
+    local = pool.cluster is None
     limit = gpus / each if each else found.get("CPU", 1.0) / pool.cpus_per_worker
     if pool.workers is not None:
         count = pool.workers
     elif each:
         count = max(1, int(limit))
     else:
-        count = max(1, int(min(limit, (os.cpu_count() or 1) if cluster_address(pool) is None else limit)))
-    if cluster_address(pool) is None and (count * each > gpus or count * pool.cpus_per_worker > found.get("CPU", 0.0)):
+        count = max(1, int(min(limit, os.cpu_count() or 1) if local else limit))
+    if local and (count * each > gpus or count * pool.cpus_per_worker > found.get("CPU", 0.0)):
         raise InvalidJob(
             f"{count} workers with {each:g} GPUs and {pool.cpus_per_worker:g} CPUs each are more than this machine's "
             f"{gpus:g} GPUs and {found.get('CPU', 0.0):g} CPUs (as Ray counts them); ask for fewer"
         )
-    return Workers(max(1, min(count, shards)), pool.cpus_per_worker, each)
+    grows = not local and pool.workers is None
+    return Workers(max(1, min(count, shards)), pool.cpus_per_worker, each, grows)
 
 
 def run_shards(
@@ -210,19 +246,15 @@ def run_shards(
     context.enable_progress_bars = False
     context.max_consecutive_actor_init_deaths = 3
     context.execution_options.preserve_order = False
+    # Wherever there is room, a pool that may grow does; a worker with a single shard left is not given up.
+    context.autoscaling_config.actor_pool_util_upscaling_threshold = 0.5
+    context.autoscaling_config.actor_pool_util_downscaling_threshold = 0.0
     resources = {"num_cpus": workers.cpus, "num_gpus": workers.gpus}
-    dataset = ray.data.read_datasource(Shards(shards, schema), override_num_blocks=len(shards), **resources)
-    dataset = dataset.map_batches(
-        stage,
-        batch_size=None,
-        batch_format="pyarrow",
-        fn_constructor_kwargs={"source": source, "config": config},
-        compute=ActorPoolStrategy(
-            size=workers.count,
-            max_concurrent_calls_per_actor=SHARDS_AT_A_WORKER,
-            max_tasks_in_flight_per_actor=SHARDS_AT_A_WORKER,
-            enable_true_multi_threading=True,
-        ),
+    dataset = ray.data.read_datasource(Shards(shards), override_num_blocks=len(shards), **resources)
+    dataset = dataset.map(
+        Worker,
+        fn_constructor_args=(stage, schema, source, config),
+        compute=workers.strategy(len(shards)),
         **resources,
     )
     blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)

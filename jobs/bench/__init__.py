@@ -10,7 +10,7 @@ from ..exit_codes import ExitCode
 from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
-LONG_PARTS = ("scale", "object-store", "img2dataset", "serve")  # minutes; only when asked for
+LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster")  # minutes; only when asked for
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
@@ -62,5 +62,10 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
             f"serve: {images} images, the online server beside the bare model and LitServe 0.2, {rounds} rounds in turn"
         )
         found["serve"] = measure_serve(images, rounds)
+    if "cluster" in chosen:
+        from .cluster import measure_cluster
+
+        say("cluster: a model that sleeps on 1 to 8 nodes with one logical GPU each; seven minutes, once")
+        found["cluster"] = measure_cluster()
     print_json(found)
     return ExitCode.SUCCESS

@@ -7,44 +7,24 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from imagen_model.flat_colour import FlatColourGenerator
-from imagen_model.generation import GenerationRequest, Generator, RequestRules, Result
 from pipelines.online.running import check_address, server_running
 from pipelines.online.settings import ServeSettings
 
 from .client import Client
+from .sleeper import SleepingSource
 
 REPLICAS, BATCH, SECONDS = 8, 4, 1.0
 AT_ONCE = 3 * REPLICAS * BATCH  # a batch in the model, and two that wait
 BATCHES = 10  # of each replica in a round, while all are busy
 
 
-class Sleeper(FlatColourGenerator):
-    def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
-        time.sleep(SECONDS)
-        return super().generate(requests)
-
-
-@dataclass(frozen=True)
-class SleepingSource:
-    name: str = "sleeping"
-    revision: str = "1"
-    rules: RequestRules = field(default=FlatColourGenerator.rules)
-
-    def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
-        return Sleeper(batch_size or BATCH)
-
-
 def measure_sleeping(rounds: int) -> dict[str, Any]:
     settings = ServeSettings(model="sleeping", replicas=REPLICAS, cpus_per_replica=0.1)
     ideal = REPLICAS * BATCH / SECONDS
     port = check_address(settings, "127.0.0.1", 0, False)
-    with server_running(settings, SleepingSource(), "127.0.0.1", port):
+    with server_running(settings, SleepingSource(BATCH, SECONDS), "127.0.0.1", port):
         client = Client(port, AT_ONCE)
         client.rate(REPLICAS * BATCH)  # every replica has run once
         rates = [client.steady_rate(int(BATCHES * SECONDS * ideal)) for _ in range(rounds)]

@@ -43,7 +43,8 @@ def bench(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve."
+            help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve, "
+            "cluster."
         ),
     ] = None,
 ) -> None:

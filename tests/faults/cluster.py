@@ -1,33 +1,70 @@
-"""A Ray cluster of three nodes on this machine, in a process of its own that ends with its standard input.
+"""A Ray cluster on this machine, in a process of its own: python -m tests.faults.cluster [NODES [GPUS]]
 
-Prints one JSON line: the address to join, and the process of each node's raylet. The head runs no worker.
+The head runs no worker. One JSON line on standard output says the address to join and the process of each node's
+raylet; each line of standard input is a command, answered by one more: `join` adds a node, `drain I SECONDS` tells
+Ray that node I (counted from 0) will be gone then, `leave I` ends it in good order. It ends with its input.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE / "pipelines")])  # as installed on a node
 MEMORY = 100 * 2**20  # bytes of each node's object store
 
 
-def main() -> None:
-    from ray._private import ray_constants
+def main(nodes: int = 2, gpus: int = 0) -> None:
     from ray.cluster_utils import Cluster
 
     options = {"object_store_memory": MEMORY, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **options})
-    nodes = [cluster.add_node(num_cpus=4, object_store_memory=MEMORY) for _ in range(2)]
+    held: list[Any] = []
+
+    def join() -> None:
+        held.append(cluster.add_node(num_cpus=4, num_gpus=gpus, object_store_memory=MEMORY))
+
+    for _ in range(nodes):
+        join()
     cluster.wait_for_nodes()
-    raylets = [node.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid for node in nodes]
-    print(json.dumps({"address": cluster.address, "raylets": raylets}), flush=True)
-    sys.stdin.read()
+    head = raylet(cluster.head_node)
+    say({"address": cluster.address, "head": head, "raylets": [raylet(node) for node in held]})
+    for line in sys.stdin:
+        match line.split():
+            case ["join"]:
+                join()
+                say({"raylet": raylet(held[-1])})
+            case ["drain", index, seconds]:
+                drain(cluster.address, held[int(index)].node_id, seconds)
+                say({})
+            case ["leave", index]:
+                cluster.remove_node(held[int(index)])
+                say({})
     cluster.shutdown()
 
 
+def raylet(node: Any) -> int:
+    from ray._private import ray_constants
+
+    process: int = node.all_processes[ray_constants.PROCESS_TYPE_RAYLET][0].process.pid
+    return process
+
+
+def drain(address: str, node: str, seconds: str) -> None:
+    """What a node is told that is to be taken away, as `infra/docker/leave-node` tells it."""
+    command = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", address, "--node-id", node]
+    command += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test"]
+    subprocess.run([*command, "--deadline-remaining-seconds", seconds], check=True, stdout=sys.stderr)
+
+
+def say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

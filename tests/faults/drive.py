@@ -19,7 +19,7 @@ from pipelines.job import BatchJob, Pool
 def main() -> int:
     asked = json.loads(sys.argv[1])
     source = TestSource(sleep=asked.pop("sleep"), pids=asked.pop("pids"))
-    pool = Pool(workers=2, batch_size=4, ray_address=asked.pop("ray_address", None))
+    pool = Pool(workers=asked.pop("workers", 2), batch_size=4, ray_address=asked.pop("ray_address", None))
     try:
         summary = run_batch(BatchJob(**asked, model="flat-colour", pool=pool), source=source)
     except KeyboardInterrupt:

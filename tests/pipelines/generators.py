@@ -24,11 +24,15 @@ class TestGenerator(FlatColourGenerator):
 
     __test__ = False
 
-    def __init__(self, batch_size: int, sleep: float) -> None:
+    def __init__(self, batch_size: int, sleep: float, log: Path | None = None) -> None:
         super().__init__(batch_size)
         self.sleep = sleep
+        self.log = log
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
+        if self.log is not None:
+            with self.log.open("a") as log:
+                log.write(f"{len(requests)}\n")
         time.sleep(self.sleep * len(requests))
         for request in requests:
             self.obey(request.prompt)
@@ -53,7 +57,7 @@ class TestSource:
 
     sleep: float = 0.0
     broken: str = ""
-    pids: str = ""  # a folder in which each worker leaves a file named by its process
+    pids: str = ""  # a folder in which each worker leaves a file named by its process: a line a batch, its size
     name: str = "flat-colour"
     revision: str = "flat-colour-1"
     rules: RequestRules = field(default=FlatColourGenerator.rules)
@@ -61,6 +65,7 @@ class TestSource:
     def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
         if self.broken:
             raise RuntimeError(self.broken)
-        if self.pids:
-            Path(self.pids, str(os.getpid())).touch()
-        return TestGenerator(batch_size or 16, self.sleep)
+        log = Path(self.pids, str(os.getpid())) if self.pids else None
+        if log is not None:
+            log.touch()
+        return TestGenerator(batch_size or 16, self.sleep, log)

@@ -8,8 +8,8 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 import pytest
 from conftest import entries, images, job, own_files
 from generators import TestSource
@@ -38,23 +38,22 @@ def test_one_block_is_one_shard_whatever_its_size(table: Table, tmp_path: Path) 
 
 
 def test_reads_run_inside_the_workers() -> None:
-    """Fused with the stage: a read of its own could starve beside workers that hold every CPU."""
+    """Fused with the stage: a task of its own could starve beside workers that hold every CPU."""
     from ray.data import ActorPoolStrategy, read_datasource
 
     from pipelines.ray_flow import Shards
     from pipelines.shard_reader import Shard
 
-    shards = [Shard(0, 0, 1, ())]
-    data = read_datasource(Shards(shards, pa.schema([])), override_num_blocks=1, num_cpus=1.0, num_gpus=0.0)
-    data = data.map_batches(Nothing, batch_size=None, compute=ActorPoolStrategy(size=1), num_cpus=1.0, num_gpus=0.0)
+    data = read_datasource(Shards([Shard(0, 0, 1, ())]), override_num_blocks=1, num_cpus=1.0, num_gpus=0.5)
+    data = data.map(Nothing, compute=ActorPoolStrategy(size=1), num_cpus=1.0, num_gpus=0.5)
     from ray.data._internal.logical.optimizers import get_execution_plan
 
     assert "->" in get_execution_plan(data._logical_plan)[0].dag.name
 
 
 class Nothing:
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        return batch
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row
 
 
 def test_killed_workers(table: Table, tmp_path: Path) -> None:
@@ -125,7 +124,7 @@ def test_a_damaged_page_is_named(table: Table, tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4:900] = b"\xff" * 896
     path.write_bytes(data)
-    with pytest.raises(errors.WorkersFailed, match=r"prompts\.parquet"):
+    with pytest.raises(errors.UnreadableTable, match=r"prompts\.parquet"):
         run_batch(job(str(path), tmp_path / "out"), source=TestSource())
 
 
