@@ -60,17 +60,20 @@ class PromptTooLong(ValueError):
         self.tokens = tokens
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], length: int | None, limit: int) -> tuple[Tensor, Tensor]:
+def tokenize(
+    tokenizer: Any, texts: Sequence[str], length: int | None, limit: int, cut: bool = False
+) -> tuple[Tensor, Tensor]:
     """Token ids and mask, (batch, length) each.
 
     Args:
         length: pad to this; None pads to the longest of the batch.
         limit: most tokens that a text may have.
+        cut: whether a longer text is cut, as of a collection to learn from, or refused, as of a user.
 
     Raises:
-        PromptTooLong: a text has more.
+        PromptTooLong: a text has more, and is not to be cut.
     """
-    rows = [tokenizer(text)["input_ids"] for text in texts]
+    rows = [tokenizer(text, truncation=cut, max_length=limit if cut else None)["input_ids"] for text in texts]
     for row in rows:
         if len(row) > limit:
             raise PromptTooLong(len(row), limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,20 @@ def illustrations() -> World:
     )
 
 
+def bilingual_illustrations() -> World:
+    """The illustrations in larger shares of two and of several objects, captioned in English and Chinese."""
+    from .drawn_world.tokenizer import bilingual_tokenizer
+    from .illustrations import bilingual, worlds
+
+    return replace(
+        illustrations(),
+        name="bilingual_illustrations",
+        scene=lambda rng: worlds.random_scene(rng, worlds.COMPOSED_MIX),
+        caption=bilingual.caption,
+        tokenizer=lambda limit: bilingual_tokenizer(bilingual.vocabulary(), limit),
+    )
+
+
 def drawn_world() -> World:
     """Forty-eight kinds of things in eleven colours and three styles, and eight places by time and weather, captioned
     in English and Chinese."""
@@ -99,4 +113,8 @@ def drawn_world() -> World:
     )
 
 
-WORLDS = {"illustrations": illustrations, "drawn_world": drawn_world}
+WORLDS = {
+    "illustrations": illustrations,
+    "bilingual_illustrations": bilingual_illustrations,
+    "drawn_world": drawn_world,
+}

@@ -44,12 +44,22 @@ class Distances:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ClipScores:
+    """Means of 2.5 max(cos, 0) by the CLIP of that name: of the pictures, and of the drawings that answer the same."""
+
+    name: str
+    pictures: float
+    drawings: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Report:
     """What one evaluation found.
 
     Args:
         bits: bits per subpixel of held-out drawings with their prompts; None where the base draws no pixels.
         fidelity: a row for each side and way to enlarge; empty where there is no super-resolution.
+        clip: None where no CLIP is given.
     """
 
     model: str
@@ -62,6 +72,7 @@ class Report:
     distances: Distances
     bits: float | None
     fidelity: list[Any]
+    clip: ClipScores | None = None
 
 
 def evaluate_command(
@@ -72,8 +83,14 @@ def evaluate_command(
     device: str,
     world_name: str | None,
     grid: Path | None,
+    clip_folder: Path | None,
     as_json: bool,
 ) -> int:
+    clip = None
+    if clip_folder is not None:
+        from imagen_model.clip import Clip
+
+        clip = Clip.from_pretrained(clip_folder, device)
     source = find_source(name)
     generator = source.load(batch_size, device)
     model = getattr(generator, "model", None)
@@ -83,7 +100,7 @@ def evaluate_command(
     except UnknownWorld as error:
         raise InvalidJob(str(error)) from None
     began = time.perf_counter()
-    rows, strips, pictures, drawings = examine(generator, world, samples, seed)
+    rows, strips, pictures, drawings, prompts = examine(generator, world, samples, seed)
     if grid is not None:
         stack(strips).save(grid)
     bits, fidelity = None, []
@@ -95,8 +112,22 @@ def evaluate_command(
         fidelity = measure(model, min(samples, 64), seed)
     seconds = time.perf_counter() - began
     distances = distances_between(pictures, drawings, world, samples, seed)
+    judged = None
+    if clip is not None:
+        means = (statistics.fmean(clip.scores(images, prompts)) for images in (pictures, drawings))
+        judged = ClipScores(clip.name, *means)
     report = Report(
-        source.name, source.revision, world.name, samples, seed, round(seconds, 1), rows, distances, bits, fidelity
+        source.name,
+        source.revision,
+        world.name,
+        samples,
+        seed,
+        round(seconds, 1),
+        rows,
+        distances,
+        bits,
+        fidelity,
+        judged,
     )
     if as_json:
         print_json(as_object(report))
@@ -107,10 +138,10 @@ def evaluate_command(
 
 def examine(
     generator: Generator, world: World, samples: int, seed: int
-) -> tuple[list[Row], list[Image.Image], list[Image.Image], list[Image.Image]]:
-    """Rows of the table, strips of pictures, and all pictures and drawings."""
+) -> tuple[list[Row], list[Image.Image], list[Image.Image], list[Image.Image], list[str]]:
+    """Rows of the table, strips of pictures, and all pictures, with the drawings and prompts that they answer."""
     rows: list[Row] = []
-    strips, pictures, drawings = [], [], []
+    strips, pictures, drawings, prompts = [], [], [], []
     for split, held_out in (("seen", False), ("held out", True)):
         for category in world.held_out_categories if held_out else world.categories:
             asked = world.questions(category, samples, seed, held_out)
@@ -119,10 +150,12 @@ def examine(
             other = score(category, asked, shuffled(truth))
             rows.append(Row(split, score(category, asked, images), score(category, asked, truth), other))
             strips.append(strip(asked[:12], images[:12]))
+            made = [index for index, image in enumerate(images) if image is not None]
             pictures += [image for image in images if image is not None]
-            drawings += truth
+            drawings += [truth[index] for index in made]
+            prompts += [asked[index].prompt for index in made]
             say(f"{split}, {category}: {rows[-1].model.share:.2f}")
-    return rows, strips, pictures, drawings
+    return rows, strips, pictures, drawings, prompts
 
 
 def distances_between(
@@ -176,6 +209,11 @@ def as_table(report: Report) -> str:
     ]
     if report.bits is not None:
         lines.append(f"Held-out drawings with their prompts: {report.bits:.3f} bits per subpixel.")
+    if report.clip is not None:
+        lines.append(
+            f"CLIP score (2.5 max(cos, 0), by {report.clip.name}): {report.clip.pictures:.3f}; of drawings that answer "
+            f"the same prompts: {report.clip.drawings:.3f}."
+        )
     if report.fidelity:
         lines += ["", "| super-resolution to | way | PSNR | mean error R, G, B | seconds |", "|---|---|---|---|---|"]
     for step in report.fidelity:
@@ -204,6 +242,7 @@ def as_object(report: Report) -> dict[str, Any]:
         "distances": dataclasses.asdict(report.distances),
         "bits_per_subpixel": report.bits,
         "fidelity": [dataclasses.asdict(step) for step in report.fidelity],
+        "clip": None if report.clip is None else dataclasses.asdict(report.clip),
     }
 
 

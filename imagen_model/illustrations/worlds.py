@@ -21,16 +21,17 @@ from .scene import (
 
 SMALL = 6  # side of an object that shares the picture, in cells
 HALVES = (1, 9)  # where it begins in the first and in the second half
-MIX: tuple[tuple[str, float], ...] = (("single", 0.42), ("pair", 0.26), ("count", 0.18), ("landscape", 0.14))
-KINDS = [kind for kind, _ in MIX]
-WEIGHTS = [weight for _, weight in MIX]
+Mix = dict[str, float]
+MIX: Mix = {"single": 0.42, "pair": 0.26, "count": 0.18, "landscape": 0.14}
+# More of what is hard: several objects, each with a look and a place of its own.
+COMPOSED_MIX: Mix = {"single": 0.25, "pair": 0.43, "count": 0.18, "landscape": 0.14}
 SEEN_PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in HELD_OUT]
 HELD_OUT_PAIRS = sorted(HELD_OUT)
 
 
-def random_scene(rng: random.Random) -> Scene:
-    """A scene of the training set; holds no pair of `HELD_OUT`."""
-    match rng.choices(KINDS, WEIGHTS)[0]:
+def random_scene(rng: random.Random, mix: Mix = MIX) -> Scene:
+    """A scene of the training set, its kind in these shares; holds no pair of `HELD_OUT`."""
+    match rng.choices(list(mix), list(mix.values()))[0]:
         case "single":
             return single(rng, rng.choice(SEEN_PAIRS))
         case "pair":

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import torch
 
 from ..config import DEFAULT_WORLD, ImagenConfig
 from ..denoiser_config import DenoiserConfig
+from ..denoising_unet import DenoisingUNet
+from ..drawn_world.tokenizer import bilingual_tokenizer
 from ..imagen import Imagen
 from ..worlds import find_world
+from .data_source import DataSource
 from .job import InvalidTrainingJob, TrainingJob
+from .pictures import picture_set
 
 OWN_TEXT_ENCODER = {
     "model_type": "bert",
@@ -31,7 +36,8 @@ def build_model(job: TrainingJob) -> Imagen:
     model = Imagen.from_pretrained(job.start_from)
     index = job.super_resolution_index
     # Every stage reads the text encoder's states: once there are several, it must not change under them.
-    frozen_text = index is not None or job.denoiser is not None or bool(model.stages)
+    brought = job.denoiser is not None or job.stage_from is not None
+    frozen_text = index is not None or brought or bool(model.stages)
     put_new_stage(model, job)
     if index is not None:
         model.requires_grad_(False)
@@ -45,9 +51,11 @@ def build_model(job: TrainingJob) -> Imagen:
 
 
 def put_new_stage(model: Imagen, job: TrainingJob) -> None:
-    """The untrained stage in its place in a saved model; nothing to do where the job goes on with a trained one."""
+    """The new stage in its place in a saved model; nothing to do where the job goes on with the one that is there."""
     index = job.super_resolution_index
-    if job.denoiser is None:
+    giver = None if job.stage_from is None else Imagen.from_pretrained(job.stage_from)
+    fields = job.denoiser if giver is None else stage_fields(giver, job)
+    if fields is None:
         if index is not None and index >= len(model.stages):
             raise InvalidTrainingJob(
                 f"{job.start_from} has {len(model.stages)} super-resolution stages, so there is no {job.stage} to go "
@@ -57,11 +65,28 @@ def put_new_stage(model: Imagen, job: TrainingJob) -> None:
     torch.manual_seed(step_seed(job.seed, -1))
     try:
         if index is None:
-            model.put_denoising_base(DenoiserConfig.of(job.denoiser))
+            model.put_denoising_base(DenoiserConfig.of(fields))
         else:
-            model.put_stage(index, DenoiserConfig.of(job.denoiser))
-    except ValueError as mistake:
-        raise InvalidTrainingJob(f"denoiser does not fit {job.start_from}: {mistake}") from mistake
+            model.put_stage(index, DenoiserConfig.of(fields))
+        if giver is not None:
+            stage_of(model, index).load_state_dict(stage_of(giver, index).state_dict())
+    except (ValueError, RuntimeError) as mistake:  # torch's, of weights for another width of the text
+        brought = "denoiser" if giver is None else f"{job.stage} of {job.stage_from}"
+        raise InvalidTrainingJob(f"{brought} does not fit {job.start_from}: {mistake}") from mistake
+
+
+def stage_of(model: Imagen, index: int | None) -> DenoisingUNet:
+    """Super-resolution of that index; the base for None."""
+    return model.denoiser if index is None else model.stages[index]
+
+
+def stage_fields(giver: Imagen, job: TrainingJob) -> dict[str, Any]:
+    index = job.super_resolution_index
+    stages = giver.config.super_resolution or []
+    fields = giver.config.denoiser if index is None else stages[index] if index < len(stages) else None
+    if fields is None:
+        raise InvalidTrainingJob(f"{job.stage_from} has no diffusion stage {job.stage} to start from")
+    return dict(fields)
 
 
 def new_model(job: TrainingJob) -> Imagen:
@@ -70,7 +95,10 @@ def new_model(job: TrainingJob) -> Imagen:
         return Imagen.with_text_encoder(job.text_encoder, ImagenConfig(**fields))
     own = {**OWN_TEXT_ENCODER, **fields.pop("text_config", {})}
     limit = int(fields.get("max_text_tokens", ImagenConfig.max_text_tokens))
-    tokenizer = find_world(fields.get("world", DEFAULT_WORLD)).tokenizer(limit)
+    if job.data is not None:
+        tokenizer = bilingual_tokenizer(picture_set(DataSource.of(job.data)).frequent_words(), limit)
+    else:
+        tokenizer = find_world(fields.get("world", DEFAULT_WORLD)).tokenizer(limit)
     own |= {"vocab_size": len(tokenizer), "max_position_embeddings": limit}
     return Imagen(ImagenConfig(text_config=own, **fields), tokenizer)
 

@@ -138,7 +138,7 @@ class CaptioningObjective:
         self.module: nn.Module = captioner.model
         self.run: Any = torch.compile(captioner.model) if job.compile else captioner.model
 
-    def data(self, seed: int, steps: int) -> CaptionedDrawings:
+    def data(self, seed: int, steps: int, held_out: bool = False) -> CaptionedDrawings:
         return CaptionedDrawings(seed, self.job.batch_size, self.sizes.image_size, steps)
 
     def loss(self, batch: CaptionBatch) -> Tensor:

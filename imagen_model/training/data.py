@@ -1,20 +1,28 @@
-"""Captioned drawings for a step, a function of (seed, step) alone: resuming needs no state of the data."""
+"""Captioned pictures for a step, a function of (seed, step) alone: resuming needs no state of the data."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from typing import NamedTuple
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..worlds import find_world
+from ..worlds import World, find_world
+from .job import InvalidTrainingJob
+from .pictures import Picture
 
 # A word that no vocabulary holds: the model learns that unknown words change nothing.
 UNKNOWN_WORD = "qzx"
+# So many damaged files one after another are a damaged set.
+MOST_DAMAGED = 20
 
 
 class Batch(NamedTuple):
@@ -25,18 +33,39 @@ class Batch(NamedTuple):
     low: Tensor | None
 
 
-class DrawnBatches(Dataset[Batch]):
+class Subject(Protocol):
+    """What one row of a batch shows."""
+
+    def caption(self, rng: random.Random) -> str: ...
+
+    def picture(self, side: int) -> np.ndarray:
+        """(side, side, 3) uint8, the same picture at any side."""
+        ...
+
+
+class Source(Protocol):
+    """Where the rows come from; it travels to worker processes."""
+
+    def subject(self, rng: random.Random, seed: int, number: int) -> Subject:
+        """Of the row that is the `number`th of all steps."""
+        ...
+
+    def said(self, text: str, rng: random.Random) -> str:
+        """The caption as it is learnt from."""
+        ...
+
+
+class Batches(Dataset[Batch]):
     """Item `step` is that step's batch.
 
     Args:
-        world: name of the world that is drawn; found where it is used, for worker processes.
         side: of the pictures; low_side: of those that super-resolution starts from.
         crop: side of the square that is cut out of each picture, at a place that is a multiple of `align`.
     """
 
     def __init__(
         self,
-        world: str,
+        source: Source,
         seed: int,
         batch_size: int,
         side: int,
@@ -46,7 +75,7 @@ class DrawnBatches(Dataset[Batch]):
         crop: int | None = None,
         align: int = 1,
     ) -> None:
-        self.world = world
+        self.source = source
         self.seed, self.batch_size, self.side, self.low_side = seed, batch_size, side, low_side
         self.steps, self.caption_dropout = steps, caption_dropout
         self.crop, self.align = crop or side, align
@@ -55,24 +84,94 @@ class DrawnBatches(Dataset[Batch]):
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        world, rng = find_world(self.world), random.Random(f"{self.seed}:{step}")
+        source, rng = self.source, random.Random(f"{self.seed}:{step}")
         captions, pictures, lows = [], [], []
-        for _ in range(self.batch_size):
-            scene = world.scene(rng)
-            text = "" if rng.random() < self.caption_dropout else world.caption(scene, rng)
-            captions.append(with_unknown_words(text, rng))
+        for row in range(self.batch_size):
+            subject = source.subject(rng, self.seed, step * self.batch_size + row)
+            text = "" if rng.random() < self.caption_dropout else subject.caption(rng)
+            captions.append(source.said(text, rng))
             places = (self.side - self.crop) // self.align
             top, left = (rng.randint(0, places) * self.align if places else 0 for _ in range(2))
-            pictures.append(cut(world.picture(scene, self.side), top, left, self.crop))
+            pictures.append(cut(subject.picture(self.side), top, left, self.crop))
             if self.low_side is not None:
                 scale = self.side // self.low_side
-                lows.append(cut(world.picture(scene, self.low_side), top // scale, left // scale, self.crop // scale))
+                lows.append(cut(subject.picture(self.low_side), top // scale, left // scale, self.crop // scale))
         low = torch.from_numpy(np.stack(lows)) if lows else None
         return Batch(captions, torch.from_numpy(np.stack(pictures)), low)
 
 
 def cut(picture: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
     return picture[top : top + side, left : left + side]
+
+
+class DrawnSubject(NamedTuple):
+    world: World
+    scene: Any
+
+    def caption(self, rng: random.Random) -> str:
+        return self.world.caption(self.scene, rng)
+
+    def picture(self, side: int) -> np.ndarray:
+        return self.world.picture(self.scene, side)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """Drawings of the world of that name, never the same twice."""
+
+    world: str
+
+    def subject(self, rng: random.Random, seed: int, number: int) -> Subject:
+        world = find_world(self.world)  # found where it is used: worlds do not travel
+        return DrawnSubject(world, world.scene(rng))
+
+    def said(self, text: str, rng: random.Random) -> str:
+        return with_unknown_words(text, rng)
+
+
+class LoadedSubject(NamedTuple):
+    captions: Sequence[str]
+    image: Image.Image
+
+    def caption(self, rng: random.Random) -> str:
+        return rng.choice(self.captions)
+
+    def picture(self, side: int) -> np.ndarray:
+        return np.asarray(self.image.resize((side, side), Image.Resampling.BICUBIC))
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Pictures from a disk: all of them once, in an order of the epoch's own, before any comes again.
+
+    Args:
+        pictures: of one side of the set.
+        side: that is asked for; no picture is decoded much finer.
+    """
+
+    pictures: Sequence[Picture]
+    side: int
+
+    def subject(self, rng: random.Random, seed: int, number: int) -> Subject:
+        count = len(self.pictures)
+        for place in range(number, number + MOST_DAMAGED):  # the next one in turn stands in for a damaged one
+            epoch, at = divmod(place, count)
+            picture = self.pictures[epoch_order(seed, epoch, count)[at]]
+            try:
+                return LoadedSubject(picture.captions, picture.load(self.side))
+            except OSError as damage:
+                warnings.warn(f"{picture.path} ({picture.name}) is left out: {damage}", stacklevel=2)
+        raise InvalidTrainingJob(
+            f"data: {MOST_DAMAGED} pictures one after another cannot be read, the last: {picture.path} ({picture.name})"
+        )
+
+    def said(self, text: str, rng: random.Random) -> str:
+        return text
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def with_unknown_words(text: str, rng: random.Random) -> str:
@@ -85,8 +184,8 @@ def with_unknown_words(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def batches(data: DrawnBatches, first: int, workers: int) -> Iterator[Batch]:
-    """The batches from step `first` on, drawn ahead by `workers` processes."""
+def batches(data: Batches, first: int, workers: int) -> Iterator[Batch]:
+    """The batches from step `first` on, made ahead by `workers` processes."""
     loader = DataLoader(
         data,
         sampler=range(first, data.steps),

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..denoiser_config import DenoiserConfig
+from .data_source import DataSource
 
 
 class InvalidTrainingJob(ValueError):
@@ -29,10 +30,13 @@ class TrainingJob:
             encoder and all other stages stay as they are there, and the result is the whole model again.
         denoiser: fields of `DenoiserConfig` of a new stage, put into the place of `stage` in `start_from`; None goes on
             with the stage that is there.
+        stage_from: instead of `denoiser`, a model whose stage of that name is put there, weights and all, to go on
+            learning with the text encoder that it finds.
         crop: side in pixels of the squares that a diffusion stage learns from; None for whole pictures.
         augmentation: largest level of noise on the low-resolution pictures of a super-resolution stage.
         compile: whether torch compiles the network that learns; for GPUs.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
+        data: fields of `DataSource`: captioned pictures on a disk to learn from instead of a drawn world.
         captioner: fields of `CaptionerSizes`: a captioner is trained instead of an Imagen.
         steps: optimiser steps; batch_size: pictures a step.
         learning_rate: the peak, reached after `warmup_steps`, held, then brought to zero over the last
@@ -49,10 +53,12 @@ class TrainingJob:
     start_from: str | None = None
     stage: str = "base"
     denoiser: dict[str, Any] | None = None
+    stage_from: str | None = None
     crop: int | None = None
     augmentation: float = 0.5
     compile: bool = False
     text_encoder: str | None = None
+    data: dict[str, Any] | None = None
     captioner: dict[str, Any] | None = None
     steps: int = 1000
     batch_size: int = 16
@@ -77,8 +83,9 @@ class TrainingJob:
         mistakes = []
         if self.start_from is not None and (self.model or self.text_encoder):
             mistakes.append("start_from brings its own model; leave model and text_encoder out")
-        if self.captioner is not None and (self.model or self.start_from or self.text_encoder or self.denoiser):
-            mistakes.append("captioner trains no Imagen; leave model, start_from, text_encoder and denoiser out")
+        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.data)
+        if self.captioner is not None and any(others):
+            mistakes.append("captioner trains no Imagen; leave model, start_from, text_encoder, denoiser and data out")
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
@@ -89,7 +96,7 @@ class TrainingJob:
             mistakes.append(f"learning_rate must be between 0 and 1, got {self.learning_rate!r} (write 1.0e-3)")
         if self.precision not in ("bf16", "fp32"):
             mistakes.append(f"precision must be bf16 or fp32, got {self.precision!r}")
-        mistakes += self.stage_mistakes()
+        mistakes += [*self.stage_mistakes(), *self.data_mistakes()]
         if mistakes:
             raise InvalidTrainingJob("; ".join(mistakes))
 
@@ -101,6 +108,8 @@ class TrainingJob:
             mistakes.append(f"{self.stage} needs start_from, the model that the stage is added to")
         if self.denoiser is not None and self.start_from is None:
             mistakes.append("denoiser is for a stage put into start_from; a new model's base stands in model.denoiser")
+        if self.stage_from is not None and (self.start_from is None or self.denoiser is not None):
+            mistakes.append("stage_from brings a stage into start_from with sizes of its own; leave denoiser out")
         fields = self.denoiser if self.denoiser is not None else self.model.get("denoiser")
         if fields is None:
             return mistakes
@@ -111,6 +120,14 @@ class TrainingJob:
         if (stage.low_resolution_size is None) != (self.stage == "base"):
             mistakes.append("denoiser must have a low_resolution_size for a super-resolution stage, none for a base")
         return mistakes
+
+    def data_mistakes(self) -> list[str]:
+        try:
+            if self.data is not None:
+                DataSource.of(self.data)
+        except (ValueError, TypeError) as mistake:
+            return [f"data: {mistake}"]
+        return []
 
     @property
     def super_resolution_index(self) -> int | None:

@@ -22,8 +22,10 @@ from tqdm import tqdm
 from . import checkpoints
 from .building import build_model, step_seed
 from .data import batches
+from .data_source import DataSource
 from .job import TrainingJob
 from .objectives import objective
+from .pictures import check_unchanged, picture_set
 
 # Validation drawings come from seeds that no training step reaches.
 VALIDATION_SEED_OFFSET = 1_000_003
@@ -57,6 +59,8 @@ class Trainer:
 
     def build(self) -> tuple[Any, Any]:
         """The model on its device, and the objective of what learns in it."""
+        if self.job.data is not None:
+            check_unchanged(self.output, picture_set(DataSource.of(self.job.data)))
         model = build_model(self.job).to(self.device)  # type: ignore[arg-type]
         return model, objective(model, self.job, self.device)
 
@@ -129,10 +133,10 @@ class Trainer:
 
     @torch.no_grad()
     def validation_loss(self) -> float:
-        """Mean loss on drawings never trained on, with the same noise every time."""
+        """Mean loss on pictures never trained on, with the same noise every time."""
         self.model.eval()
         seed = self.job.seed + VALIDATION_SEED_OFFSET
-        drawings = self.objective.data(seed, self.job.validation_batches)
+        drawings = self.objective.data(seed, self.job.validation_batches, held_out=True)
         losses = []
         for index in range(len(drawings)):
             torch.manual_seed(step_seed(seed, index))

@@ -13,8 +13,10 @@ from ..denoising_unet import DenoisingUNet
 from ..imagen import Imagen
 from ..stages import to_signal
 from ..text import tokenize
-from .data import Batch, DrawnBatches
+from .data import Batch, Batches, Drawings, Pictures, Source
+from .data_source import DataSource
 from .job import InvalidTrainingJob, TrainingJob
+from .pictures import picture_set
 
 
 class Objective(Protocol):
@@ -28,8 +30,8 @@ class Objective(Protocol):
     @property
     def side(self) -> int | None: ...
 
-    def data(self, seed: int, steps: int) -> DrawnBatches:
-        """The drawings of `steps` steps."""
+    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
+        """The pictures of `steps` steps; `held_out` chooses those that no training step sees, where a set has them."""
         ...
 
     def loss(self, batch: Batch) -> Tensor:
@@ -51,6 +53,14 @@ def objective(model: Imagen, job: TrainingJob, device: torch.device) -> Objectiv
     return PixelObjective(model, job, device)
 
 
+def source(model: Imagen, job: TrainingJob, side: int, held_out: bool) -> Source:
+    """Drawings of the model's world, or one side of the job's pictures on a disk."""
+    if job.data is None:
+        return Drawings(model.config.world)
+    found = picture_set(DataSource.of(job.data))
+    return Pictures(found.held_out if held_out else found.training, side)
+
+
 class PixelObjective:
     """A pixel decoder base: cross-entropy of each value, in nats."""
 
@@ -61,12 +71,14 @@ class PixelObjective:
         self.module: nn.Module = model
         self.run: Any = torch.compile(model) if job.compile else model
 
-    def data(self, seed: int, steps: int) -> DrawnBatches:
-        config, job = self.model.config, self.job
-        return DrawnBatches(config.world, seed, job.batch_size, config.image_size, steps, job.caption_dropout)
+    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
+        job, side = self.job, self.model.config.image_size
+        return Batches(source(self.model, job, side, held_out), seed, job.batch_size, side, steps, job.caption_dropout)
 
     def loss(self, batch: Batch) -> Tensor:
-        ids, mask = tokenize(self.model.tokenizer, batch.captions, None, self.model.config.max_text_tokens)
+        ids, mask = tokenize(
+            self.model.tokenizer, batch.captions, None, self.model.config.max_text_tokens, cut=self.job.data is not None
+        )
         pixels = self.model.to_levels(batch.pictures)
         return self.run(ids.to(self.device), mask.to(self.device), pixels.to(self.device)).loss
 
@@ -89,11 +101,12 @@ class DenoisingObjective:
         self.module: nn.Module = model if learns else net
         self.run: Any = torch.compile(net) if job.compile else net
 
-    def data(self, seed: int, steps: int) -> DrawnBatches:
+    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
         config, job = self.net.config, self.job
         low, share = config.low_resolution_size, job.caption_dropout
-        world, side, align = self.model.config.world, config.image_size, config.granularity
-        return DrawnBatches(world, seed, job.batch_size, side, steps, share, low, job.crop, align)
+        side, align = config.image_size, config.granularity
+        found = source(self.model, job, side, held_out)
+        return Batches(found, seed, job.batch_size, side, steps, share, low, job.crop, align)
 
     def loss(self, batch: Batch) -> Tensor:
         rows, shift = len(batch.captions), self.net.config.shift
@@ -103,7 +116,8 @@ class DenoisingObjective:
         low, level = self.augmented(batch.low)
         # One length of text for all batches: compiled networks want one shape.
         limit = self.model.config.max_text_tokens
-        ids, mask = tokenize(self.model.tokenizer, batch.captions, limit if self.job.compile else None, limit)
+        length, cut = limit if self.job.compile else None, self.job.data is not None
+        ids, mask = tokenize(self.model.tokenizer, batch.captions, length, limit, cut)
         mask = mask.to(self.device)
         text = self.net.read_text(self.model.text_states(ids.to(self.device), mask), mask)
         predicted = self.run(noisy, time.to(self.device), text, low, level)

@@ -10,7 +10,8 @@ from ..exit_codes import ExitCode
 from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
-LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster")  # minutes; only when asked for
+# Minutes; only when asked for.
+LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch")
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
@@ -67,5 +68,10 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
 
         say("cluster: a model that sleeps on 1 to 8 nodes with one logical GPU each; seven minutes, once")
         found["cluster"] = measure_cluster()
+    if "imagen-pytorch" in chosen:
+        from .imagen_pytorch import measure_imagen_pytorch
+
+        say(f"imagen-pytorch: a cascade 64 -> 256 beside imagen-pytorch 2.1 of the same size, {rounds} rounds in turn")
+        found["imagen-pytorch"] = measure_imagen_pytorch(rounds)
     print_json(found)
     return ExitCode.SUCCESS

@@ -16,11 +16,12 @@ from pipelines.model_cache import cache_folder
 from ..report import say
 
 
-def install(name: str, pythons: Sequence[tuple[int, int]] = ()) -> Path:
+def install(name: str, pythons: Sequence[tuple[int, int]] = (), with_needs: bool = True) -> Path:
     """The folder of the peer's commands; installs `NAME-requirements.txt`, beside this file, the first time.
 
     Args:
         pythons: those for which the pins are; all where none is named.
+        with_needs: whether pip sees to what the pins need; without, it installs them alone and the rest is borrowed.
 
     Raises:
         InvalidJob: this Python is none of them, or pip failed.
@@ -37,6 +38,7 @@ def install(name: str, pythons: Sequence[tuple[int, int]] = ()) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         pip = [str(commands / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        pip += [] if with_needs else ["--no-deps"]
         if subprocess.run([*pip, "--requirement", str(requirements)]).returncode:
             raise InvalidJob(f"pip could not install {requirements.name}; see its messages above")
         (folder / "installed").touch()

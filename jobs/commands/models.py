@@ -13,7 +13,7 @@ from .options import AsJson, BatchSize, Device
 def train(
     job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/training/imagen-small.yaml.")],
 ) -> None:
-    """Train an Imagen on the drawn world; run again to go on from the last checkpoint."""
+    """Train an Imagen on a drawn world or on pictures of yours; run again to go on from the last checkpoint."""
     from ..train import train_command
 
     raise typer.Exit(train_command(job))
@@ -26,15 +26,21 @@ def evaluate(
     batch_size: BatchSize = None,
     device: Device = "auto",
     world: Annotated[
-        str | None, typer.Option(help="illustrations or drawn_world; default what the model was trained on.")
+        str | None,
+        typer.Option(
+            help="illustrations, bilingual_illustrations or drawn_world; default what the model was trained on."
+        ),
     ] = None,
     grid: Annotated[Path | None, typer.Option(help="Write a PNG grid of the pictures, wrong ones framed red.")] = None,
+    clip: Annotated[
+        Path | None, typer.Option(help="Folder of a transformers CLIP: report its score of pictures and prompts too.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the pictures show what was asked, by category."""
     from ..evaluate import evaluate_command
 
-    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, as_json))
+    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, clip, as_json))
 
 
 def bench(
@@ -44,7 +50,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve, "
-            "cluster."
+            "cluster, imagen-pytorch."
         ),
     ] = None,
 ) -> None:

@@ -15,7 +15,7 @@ from imagen_model.illustrations.drawing import draw
 from imagen_model.illustrations.exam import CATEGORIES, questions
 from imagen_model.illustrations.scene import HELD_OUT, DrawnObject, Landscape, ObjectScene
 from imagen_model.illustrations.worlds import random_scene
-from imagen_model.training.data import DrawnBatches
+from imagen_model.training.data import Batches, Drawings
 from imagen_model.worlds import find_world
 
 
@@ -82,8 +82,8 @@ def test_a_finer_drawing_shows_the_same_scene() -> None:
 
 
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
-    first = DrawnBatches("illustrations", 1, 4, 16, 100, 0.1)[7]
-    again = DrawnBatches("illustrations", 1, 4, 16, 50, 0.1)[7]
-    other = DrawnBatches("illustrations", 2, 4, 16, 100, 0.1)[7]
+    first = Batches(Drawings("illustrations"), 1, 4, 16, 100, 0.1)[7]
+    again = Batches(Drawings("illustrations"), 1, 4, 16, 50, 0.1)[7]
+    other = Batches(Drawings("illustrations"), 2, 4, 16, 100, 0.1)[7]
     assert first[0] == again[0] and bool((first[1] == again[1]).all())
     assert first[0] != other[0]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from imagen_model import Imagen
-from imagen_model.training.data import DrawnBatches
+from imagen_model.training.data import Batches, Drawings
 from imagen_model.training.job import InvalidTrainingJob, TrainingJob, read_training_job
 from imagen_model.training.loop import Trainer, train
 
@@ -107,12 +107,29 @@ def test_a_denoising_base_learns_from_nothing_and_in_the_place_of_another(tiny_f
         assert torch.equal(parameter, start[f"text_encoder.{name}"]), "a saved model's text encoder stays"
 
 
+def test_a_stage_can_be_brought_from_another_model(tiny_folder: Path, tmp_path: Path) -> None:
+    giver = train(stage_job(tiny_folder, tmp_path / "giver", steps=3))
+    fields = {"text_config": {**TINY["text_config"], "intermediate_size": 64}, "image_size": 16}
+    base = TrainingJob(str(tmp_path / "base"), model={**TINY, **fields}, steps=1, batch_size=2, sample_prompts=("a",))
+    start = train(base)
+    job = stage_job(start, tmp_path / "run", denoiser=None, stage_from=str(giver), steps=2)
+    there = Trainer(job).model
+    for name, parameter in there.super_resolution.named_parameters():
+        assert torch.equal(parameter, weights(giver)[f"super_resolution.{name}"]), name
+    after, before = weights(train(job)), weights(start)
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    with pytest.raises(InvalidTrainingJob, match=r"no diffusion stage super_resolution\[1\]"):
+        Trainer(dataclasses.replace(job, output=str(tmp_path / "x"), stage="super_resolution[1]"))
+    with pytest.raises(InvalidTrainingJob, match="leave denoiser out"):
+        dataclasses.replace(job, denoiser=SMALL_STAGE)
+
+
 def test_low_and_full_pictures_are_of_one_place() -> None:
-    batch = DrawnBatches("illustrations", 3, 6, 64, 10, 0.1, low_side=32, crop=32, align=8)[2]
+    batch = Batches(Drawings("illustrations"), 3, 6, 64, 10, 0.1, low_side=32, crop=32, align=8)[2]
     assert batch.pictures.shape == (6, 32, 32, 3) and batch.low is not None and batch.low.shape == (6, 16, 16, 3)
     averaged = batch.pictures.float().unflatten(1, (16, 2)).unflatten(3, (16, 2)).mean((2, 4))
     assert (averaged - batch.low.float()).abs().mean() < 2
-    whole = DrawnBatches("illustrations", 3, 6, 64, 10, 0.1, low_side=32)[2]
+    whole = Batches(Drawings("illustrations"), 3, 6, 64, 10, 0.1, low_side=32)[2]
     assert whole.captions != [] and whole.pictures.shape == (6, 64, 64, 3)
 
 
