@@ -12,7 +12,7 @@ from .commands.job_files import job
 from .commands.making import generate, retry
 from .commands.models import bench, evaluate, train
 from .commands.online import serve
-from .commands.outputs import export, status, verify
+from .commands.outputs import export, report, status, verify
 from .commands.prompts import expand
 from .exit_codes import ExitCode, leave
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 # In the order in which `--help` lists them.
-for command in (generate, expand, status, verify, export, retry, caption, serve, train, evaluate, bench):
+for command in (generate, expand, status, verify, report, export, retry, caption, serve, train, evaluate, bench):
     app.command()(command)
 app.add_typer(job, name="job")
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from pipelines.progress import Progress, Summary
+from pipelines.words import duration, size_of
 
 LOG_EVERY_SECONDS = 10.0
 
@@ -72,26 +73,6 @@ def describe(progress: Progress) -> str:
     elif progress.images_done < progress.images_total:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """As a person says it: 42 s, 3 min 20 s, 5 h 10 min, 3 d 2 h."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
-
-
-def size_of(count: float) -> str:
-    """Bytes in the decimal units that disks are sold in."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def describe_summary(summary: Summary) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.batch import run_batch
 from pipelines.errors import TooManyFailures
 from pipelines.progress import Progress, Summary
+from pipelines.reporting import PAGE
 from pipelines.stopping import stopping_on_sigterm
 
 from .display import ProgressLine, describe_summary
@@ -43,7 +44,7 @@ def run_command(job: LoadedJob, context: RunContext, dry_run: bool, as_json: boo
         about = {"job": job.name, "run_id": context.run_id, "date": context.date, "output": settings.output}
         with Notifier(settings.notification, about) as notifier:
             summary = tell_of_run(job, settings, notifier)
-    return finish(summary, as_json)
+    return finish(summary, settings.report, as_json)
 
 
 def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier) -> Summary:
@@ -90,11 +91,13 @@ def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress]) -> Sum
     return summary
 
 
-def finish(summary: Summary, as_json: bool) -> int:
+def finish(summary: Summary, report: bool, as_json: bool) -> int:
     if as_json:
         print_json(dataclasses.asdict(summary))
     else:
         print(describe_summary(summary))
+        if report:
+            print(f"report: {summary.output.rstrip('/')}/{PAGE}")
     return ExitCode.FAILED_ROWS if summary.failed else ExitCode.SUCCESS
 
 

@@ -18,6 +18,7 @@ from .manifest import finished_shards
 from .plan import PLAN, Plan, Settings, choose_shard_rows, cut, locate
 from .progress import Progress, Summary, Tally
 from .prompt_table import PromptTable, open_table, planned_files
+from .reporting import reporting
 from .running import Follow, Ground, Startup, run_pending
 from .shard_reader import Shard
 from .stage import Source
@@ -65,17 +66,18 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         tally = start_tally(bounds, pending, plan.settings.images_per_prompt)
         startup.mark("plan", startup.begun)
         workers = 0
-        if pending:
-            follow(tally.progress())
-            budget = FailureBudget.parse(job.max_failures)
-            workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
-        skipped = sorted(number for number, _, _ in bounds if number not in missing)
-        made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
-        whole = count_shards(store, skipped) + made
-        summary = summarise(ground, tally, startup, whole, workers)
-        if summary.complete and tally.shards_total == plan.shards:
-            write_card(store, plan, whole, range(plan.shards), ground.recipe().schema)
-        store.sweep()
+        with reporting(store.url, job.report and bool(pending)):
+            if pending:
+                follow(tally.progress())
+                budget = FailureBudget.parse(job.max_failures)
+                workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
+            skipped = sorted(number for number, _, _ in bounds if number not in missing)
+            made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
+            whole = count_shards(store, skipped) + made
+            summary = summarise(ground, tally, startup, whole, workers)
+            if summary.complete and tally.shards_total == plan.shards:
+                write_card(store, plan, whole, range(plan.shards), ground.recipe().schema)
+            store.sweep()
         return summary
 
 

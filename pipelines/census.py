@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from .manifest import read_counts
+from .manifest import Footer, read_footer
 from .storage import Store
 
 MOST_TOGETHER = 64  # shards that a thread counts at a time: handing over one alone would cost as much as counting it
@@ -29,9 +29,12 @@ class Census:
 
 
 def count_shard(store: Store, shard: int) -> Census:
-    images, counts = read_counts(store, shard)
-    codes = Counter(counts["codes"])
-    return Census(images, codes.total(), codes, counts["bytes"])
+    return census_of(read_footer(store, shard))
+
+
+def census_of(footer: Footer) -> Census:
+    codes = Counter(footer.counts["codes"])
+    return Census(footer.rows, codes.total(), codes, footer.counts["bytes"])
 
 
 def count_shards(store: Store, shards: Iterable[int]) -> Census:

@@ -22,7 +22,7 @@ from .errors import Difference, InvalidJob, PlanMismatch, StoreError
 from .formats import OutputFormat, output_format
 from .formats.layout import successes
 from .lease import Lease
-from .manifest import Entry, ManifestSchema, finished_shards, read_manifest, write_shard
+from .manifest import Entry, ManifestSchema, finished_shards, read_footer, read_manifest, write_shard
 from .plan import PLAN, Plan, load_plan
 from .storage import Store, check_writable, open_store
 
@@ -142,4 +142,4 @@ def convert_shard(
                     f"manifest/{number:05d}.parquet and run the job again"
                 )
             entry |= writer.add(entry["row"], entry["image_index"], extension, data)
-        write_shard(copy, writer, number, entries, schema)
+        write_shard(copy, writer, number, entries, schema, read_footer(store, number).passes)

@@ -28,6 +28,7 @@ class Pool:
         batch_size: requests computed together; None for the model's own choice.
         device: auto, cpu, cuda or cuda:1.
         ray_address: of a cluster; None for the one that Ray's own job submission names, else Ray on this machine.
+        price_per_gpu_hour: in any currency; for the report only.
     """
 
     workers: int | None = None
@@ -36,12 +37,14 @@ class Pool:
     batch_size: int | None = None
     device: str = "auto"
     ray_address: str | None = None
+    price_per_gpu_hour: float | None = None
 
     def __post_init__(self) -> None:
         at_least("workers", self.workers, 1)
         at_least("gpus_per_worker", self.gpus_per_worker, 0)
         at_least("cpus_per_worker", self.cpus_per_worker, 0.01)
         at_least("batch_size", self.batch_size, 1)
+        at_least("price_per_gpu_hour", self.price_per_gpu_hour, 0)
 
     @property
     def cluster(self) -> str | None:
@@ -102,6 +105,7 @@ class BatchJob:
         limit: only the first so many rows.
         extend: go on with files that came to the table after the output's first run; without it they are refused.
         max_failures: "20" or "5%" of the images; None for no limit.
+        report: write `report.html` at the end, also of a run that stops.
         log_file: where Ray's messages go; None for `.run/ray.log` in a local output.
 
     Raises:
@@ -134,6 +138,7 @@ class BatchJob:
     limit: int | None = None
     extend: bool = False
     max_failures: str | int | None = None
+    report: bool = True
     log_file: str | None = None
     pool: Pool = field(default_factory=Pool)
 

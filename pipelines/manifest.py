@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from .columns import ColumnMap
 from .errors import StoreError
+from .passes import PASSES, Pass, passes_of, passes_text
 from .storage import Store
 
 MANIFEST = "manifest"
@@ -175,20 +177,36 @@ class Finish(Protocol):
     def finish(self, entries: Sequence[Entry]) -> None: ...
 
 
-def write_shard(store: Store, writer: Finish, shard: int, entries: Sequence[Entry], schema: ManifestSchema) -> None:
-    """Commit: the pictures are made durable first; the manifest is the last object to appear."""
+def write_shard(
+    store: Store,
+    writer: Finish,
+    shard: int,
+    entries: Sequence[Entry],
+    schema: ManifestSchema,
+    passes: Sequence[Pass] = (),
+) -> None:
+    """Commit: the pictures are made durable first; the manifest is the last object to appear.
+
+    Args:
+        passes: over the shard, this one last; the time of its commit is added, but for the manifest itself.
+    """
     ordered = sorted(entries, key=lambda entry: (entry["row"], entry["image_index"]))
+    begun = time.perf_counter()
     writer.finish(ordered)
-    store.put(manifest_key(shard), manifest_bytes(pa.Table.from_pylist(ordered, schema=schema.full)))
+    if passes:
+        passes[-1].seconds.setdefault("commit", round(time.perf_counter() - begun, 4))  # an export has it already
+    store.put(manifest_key(shard), manifest_bytes(pa.Table.from_pylist(ordered, schema=schema.full), passes))
     store.flush(MANIFEST)
 
 
-def manifest_bytes(table: pa.Table) -> bytes:
+def manifest_bytes(table: pa.Table, passes: Sequence[Pass] = ()) -> bytes:
     """The manifest of these rows. Its footer says what they count, so that nobody reads rows for it."""
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({COUNTS.decode(): json.dumps(counts(table), sort_keys=True)})
+        if passes:
+            writer.add_key_value_metadata({PASSES.decode(): passes_text(passes)})
     return sink.getvalue()
 
 
@@ -199,14 +217,25 @@ def counts(table: pa.Table) -> dict[str, Any]:
     return {"bytes": size, "codes": {found["values"]: found["counts"] for found in codes}}
 
 
-def read_counts(store: Store, shard: int) -> tuple[int, dict[str, Any]]:
-    """Rows of a manifest, and its `counts`. Raises as `read_manifest`."""
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a manifest says of its rows without their being read: how many, `counts` of them, the passes over them."""
+
+    rows: int
+    counts: dict[str, Any]
+    passes: list[Pass]
+
+
+def read_footer(store: Store, shard: int) -> Footer:
+    """Raises as `read_manifest`."""
     with reading(store, shard) as source:
         footer = pq.read_metadata(source)
         stated = (footer.metadata or {}).get(COUNTS)
         if stated is not None:
-            return footer.num_rows, json.loads(stated)
-        return footer.num_rows, counts(pq.read_table(source, columns=["bytes", "error_code"]))  # another program's
+            found = json.loads(stated)
+        else:  # another program's
+            found = counts(pq.read_table(source, columns=["bytes", "error_code"]))
+        return Footer(footer.num_rows, found, passes_of(footer.metadata))
 
 
 def read_manifest(store: Store, shard: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from .errors import InvalidJob, NoFilesMatch, UnreadableTable
 from .formats import OutputFormat, output_format
-from .manifest import MANIFEST, SCHEMA, SUCCESS, finished_shards, manifest_key, read_counts, to_bytes
+from .manifest import MANIFEST, SCHEMA, SUCCESS, finished_shards, manifest_key, read_footer, to_bytes
 from .plan import PLAN, load_plan
 from .remote_tables import check_answers, filesystem_of, reading
 from .shard_reader import Piece, Shard
@@ -104,7 +104,7 @@ def run_pictures(root: str) -> Pictures:
     missing = plan.shards - len(done)
     if missing > 0:
         raise InvalidJob(f"{root} is not finished ({missing} of {plan.shards} shards are missing); run its job first")
-    rows = {number: read_counts(store, number)[0] for number in sorted(done)}
+    rows = {number: read_footer(store, number).rows for number in sorted(done)}
     return Pictures(root, plan.output_format, rows, (), digest(f"{plan.settings.fingerprint()} {rows}"))
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from imagen_model.generation import ErrorCode, Failure, Result, Success
 
@@ -21,6 +23,15 @@ from .storage import Store
 from .work import Item, Recipe, failed_entry, item_entry
 
 WAITING = 2  # groups a thread that may wait in the queue, beside the one it works on
+
+
+@dataclass(slots=True)
+class Published:
+    """A group's entries, and the seconds of a thread that encoding and storing them took."""
+
+    entries: list[Entry] = field(default_factory=list)
+    encode: float = 0.0
+    store: float = 0.0
 
 
 class Publisher:
@@ -38,7 +49,7 @@ class Publisher:
 
     def submit(
         self, shard: int, writer: ShardWriter, items: Sequence[Item], results: Sequence[Result]
-    ) -> list[Future[list[Entry]]]:
+    ) -> list[Future[Published]]:
         """Take over one micro-batch's results, in a group for each thread; waits while the queue is full."""
         futures = []
         pairs = list(zip(items, results, strict=True))
@@ -50,11 +61,17 @@ class Publisher:
             futures.append(future)
         return futures
 
-    def publish_group(self, shard: int, writer: ShardWriter, pairs: Sequence[tuple[Item, Result]]) -> list[Entry]:
-        return [self.publish(shard, writer, item, result) for item, result in pairs]
+    def publish_group(self, shard: int, writer: ShardWriter, pairs: Sequence[tuple[Item, Result]]) -> Published:
+        group = Published()
+        for item, result in pairs:
+            group.entries.append(self.publish(shard, writer, item, result, group))
+        return group
 
-    def publish(self, shard: int, writer: ShardWriter, item: Item, result: Result) -> Entry:
+    def publish(self, shard: int, writer: ShardWriter, item: Item, result: Result, group: Published) -> Entry:
         """The image's entry; the shard's writer has the picture when this returns, durable once it has finished.
+
+        Args:
+            group: that the time spent is added to.
 
         Raises:
             StoreFull, StoreDenied: no image could be stored.
@@ -63,7 +80,7 @@ class Publisher:
         if isinstance(result, Failure):
             return failed_entry(entry, result.code, result.message)
         try:
-            return entry | self.store_image(writer, item, result)
+            return entry | self.store_image(writer, item, result, group)
         except EncodeFailed as error:
             return failed_entry(entry, ErrorCode.ENCODE_FAILED, str(error))
         except MemoryError as error:
@@ -74,9 +91,14 @@ class Publisher:
         except StoreUnavailable as error:
             return failed_entry(entry, ErrorCode.UPLOAD_FAILED, str(error))
 
-    def store_image(self, writer: ShardWriter, item: Item, result: Success) -> Entry:
+    def store_image(self, writer: ShardWriter, item: Item, result: Success, group: Published) -> Entry:
+        begun = time.perf_counter()
         data = self.encoder.encode(result.image)
-        return writer.add(item.row, item.image_index, self.encoder.extension, data) | {
+        encoded = time.perf_counter()
+        stored = writer.add(item.row, item.image_index, self.encoder.extension, data)
+        group.encode += encoded - begun
+        group.store += time.perf_counter() - encoded
+        return stored | {
             "status": SUCCESS,
             "width": result.image.width,
             "height": result.image.height,

@@ -25,6 +25,7 @@ from .manifest import finished_shards
 from .plan import Plan, load_plan, locate
 from .progress import Summary, Tally
 from .prompt_table import PromptTable, open_table, planned_files
+from .reporting import reporting
 from .running import Follow, Ground, Startup, run_pending
 from .stage import Source
 from .storage import Store, check_writable, open_store
@@ -40,11 +41,13 @@ def retry_failed(
     follow: Follow = unheard,
     source: Source | None = None,
     log_file: str | None = None,
+    report: bool = True,
 ) -> Summary:
     """Args:
         codes: of the failures to make again; None for all.
         prompts: where the table is now; None for where it was.
         source: the model; None to find the one that the plan names.
+        report: write `report.html` at the end.
 
     Returns:
         A summary whose `made_images` and `made_failed` count the rows that were made again.
@@ -71,17 +74,18 @@ def retry_failed(
         tally = Tally(0, 0, len(pending), 0, 0, known_total=sum(failures.values()))
         startup.mark("plan", startup.begun)
         workers = 0
-        if pending:
-            follow(tally.progress())
-            workers = run_pending(
-                ground, pending, pool or Pool(), tally, startup, follow, FailureBudget(), log_file, wanted
-            )
-        finished = sorted(finished_shards(store))
-        whole = count_shards(store, finished)
-        complete = len(finished) >= plan.shards
-        if complete:
-            write_card(store, plan, whole, finished, ground.recipe().schema)
-        store.sweep()
+        with reporting(store.url, report and bool(pending)):
+            if pending:
+                follow(tally.progress())
+                workers = run_pending(
+                    ground, pending, pool or Pool(), tally, startup, follow, FailureBudget(), log_file, wanted
+                )
+            finished = sorted(finished_shards(store))
+            whole = count_shards(store, finished)
+            complete = len(finished) >= plan.shards
+            if complete:
+                write_card(store, plan, whole, finished, ground.recipe().schema)
+            store.sweep()
         return replace(summarise(ground, tally, startup, whole, workers), rows=plan.rows, complete=complete)
 
 

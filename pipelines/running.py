@@ -16,6 +16,7 @@ from . import errors
 from .attempts import ATTEMPTS
 from .columns import ColumnMap
 from .errors import OutputLocked, PipelineError, Stopped, TooManyFailures, WorkersFailed
+from .history import Run, recorded
 from .job import FailureBudget, Pool
 from .lease import Lease
 from .manifest import ManifestSchema
@@ -96,15 +97,26 @@ def run_pending(
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))
         since = startup.mark("ray", since)
-        records = run_shards(pending, ground.table.schema, ground.source, config, workers)
-        try:
-            with closing(records):
-                follow_records(records, ground, tally, rows, follow, budget, config)
-        finally:
-            if store.exists(STOP):
-                store.delete(STOP)
-    if tally.first_image_at:
-        startup.parts["first_image"] = round(max(0.0, tally.first_image_at - since), 3)
+        run = Run(
+            run=run_id,
+            kind="generate" if retry_codes is None else "retry",
+            begun=startup.begun,
+            workers=workers.count,
+            gpus_per_worker=workers.gpus,
+            cpus_per_worker=workers.cpus,
+            price_per_gpu_hour=pool.price_per_gpu_hour,
+        )
+        with recorded(store, run):
+            try:
+                records = run_shards(pending, ground.table.schema, ground.source, config, workers)
+                with closing(records):
+                    follow_records(records, ground, tally, rows, follow, budget, config)
+            finally:
+                if tally.first_image_at:
+                    startup.parts["first_image"] = round(max(0.0, tally.first_image_at - since), 3)
+                run.startup, run.images, run.failed = startup.parts, tally.images, tally.failed
+                if store.exists(STOP):
+                    store.delete(STOP)
     return workers.count
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,15 @@ from .s3_errors import REGION
 SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=[^,]+/\d{8}/([^/]+)/s3/aws4_request,")
 CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 REDIRECTS = {301, 307}  # for the client, which knows regions
+TYPES = {  # without one a browser saves what it should show
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class SmallPuts:
         if self.way is None or self.foreign:
             self.put_by_client(key, data)
             return
-        request = AWSRequest("PUT", self.way.base + quote(key, safe="/~"), data=data)
+        headers = {"Content-Type": content_type(key)}
+        request = AWSRequest("PUT", self.way.base + quote(key, safe="/~"), headers, data)
         S3SigV4Auth(self.way.credentials.get_frozen_credentials(), "s3", self.way.region).add_auth(request)
         answer = self.way.http.send(request.prepare())
         if answer.status_code == 200:
@@ -98,9 +109,13 @@ class SmallPuts:
     def put_by_client(self, key: str, data: bytes) -> None:
         self.watching.key = key
         try:
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type(key))
         finally:
             self.watching.key = ""
+
+
+def content_type(key: str) -> str:
+    return TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
 
 
 def text(value: str | bytes) -> str:

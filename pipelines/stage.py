@@ -27,8 +27,9 @@ from .encoding import Encoder
 from .errors import PipelineError
 from .formats import ShardWriter, output_format
 from .generating import generate
-from .manifest import FAILED, Entry, read_manifest, write_shard
-from .publisher import Publisher
+from .manifest import FAILED, Entry, read_footer, read_manifest, write_shard
+from .passes import Pass
+from .publisher import Published, Publisher
 from .shard_reader import SHARD
 from .storage import open_store
 from .work import Item, Recipe, items_of, storable_passed
@@ -55,7 +56,7 @@ class Record:
     Args:
         images, failed: entries made (a retry keeps others), and how many of them are failures.
         codes: failures by error code.
-        seconds: generate (of the model), rest (from the last image made to the commit), load (of the model).
+        seconds: by part, as `Pass.seconds`.
         begun_at: Unix time at which this worker's first micro-batch went to the model.
         first_image_at: Unix time at which it was done.
         skipped: the run was being stopped; the shard is untouched.
@@ -120,7 +121,7 @@ class Stage:
     def load(self, source: Source) -> Generator:
         begun = time.perf_counter()
         generator = source.load(self.config.batch_size, self.config.device)
-        self.load_seconds = time.perf_counter() - begun
+        self.load_seconds = round(time.perf_counter() - begun, 4)
         return generator
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -137,34 +138,41 @@ class Stage:
     def run_shard(self, table: pa.Table, record: Record) -> None:
         items, refused = items_of(table, record.shard, self.config.recipe, self.worker)
         kept: list[Entry] = []
+        passes = [Pass(self.config.run_id, self.worker, seconds=record.seconds)]  # the driver hears what is stored
         if self.config.retry_codes is not None:
             before = read_manifest(self.store, record.shard).to_pylist()
             items, refused, kept = select_failed(before, items, refused, self.config.retry_codes)
-        begun = time.perf_counter()
-        groups: list[Future[list[Entry]]] = []
+            passes = [*read_footer(self.store, record.shard).passes, *passes]
+        groups: list[Future[Published]] = []
         with closing(self.layout.begin(self.store, record.shard, self.config.recipe.schema)) as writer:
             attempts = Attempts(self.store, record.shard, self.config.run_id)
-            if not self.model_thread.submit(self.make_images, record, writer, attempts, items, groups).result():
+            job = (record, passes[-1], writer, attempts, items, groups)
+            if not self.model_thread.submit(self.make_images, *job).result():
                 record.skipped = True
                 return
-            made = time.perf_counter()
-            published = [entry for group in groups for entry in group.result()]
-            self.commit(record, writer, [*refused, *published], kept, attempts)
-        record.seconds |= {"shard": made - begun, "rest": time.perf_counter() - made, "load": self.load_seconds}
+            published = [group.result() for group in groups]
+            record.seconds |= {
+                "encode": round(sum(group.encode for group in published), 4),
+                "store": round(sum(group.store for group in published), 4),
+            }
+            made = [*refused, *(entry for group in published for entry in group.entries)]
+            self.commit(record, passes, writer, made, kept, attempts)
 
     def make_images(
         self,
         record: Record,
+        spent: Pass,
         writer: ShardWriter,
         attempts: Attempts,
         items: Sequence[Item],
-        groups: list[Future[list[Entry]]],
+        groups: list[Future[Published]],
     ) -> bool:
         """Runs in the model's thread. Adds the groups being published; False if the run is being stopped."""
         if self.store.exists(self.config.stop_key):
             return False
         journal = attempts.begin()
-        begun = time.perf_counter()
+        begun, generating = time.perf_counter(), 0.0
+        spent.begun = time.time()
         for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator.batch_size):
             condemned = journal.given_up or (len(batch) == 1 and batch[0].row in journal.condemned)
             attempts.running([item.row for item in batch])
@@ -173,7 +181,9 @@ class Stage:
                 message = death_message(journal.lone_deaths.get(batch[0].row, 0))
                 results: list[Result] = [Failure(ErrorCode.WORKER_DIED, message) for _ in batch]
             else:
+                since = time.perf_counter()
                 results = generate(self.generator, [item.request for item in batch])
+                generating += time.perf_counter() - since
             self.first_image_at = self.first_image_at or time.time()
             futures = self.publisher.submit(record.shard, writer, batch, results)
             groups += futures
@@ -183,20 +193,30 @@ class Stage:
                 attempts.survived([item.row for item in batch])
             if self.publisher.broken is not None:  # a full disk must stop the model at once
                 raise self.publisher.broken
-        record.seconds["generate"] = time.perf_counter() - begun
+        waited = time.perf_counter() - begun - generating
+        spent.made = time.time()
+        record.seconds |= {"generate": round(generating, 4), "wait": round(waited, 4), "load": self.load_seconds}
+        self.load_seconds = 0.0
         record.begun_at, record.first_image_at = self.begun_at, self.first_image_at
         return True
 
     def commit(
-        self, record: Record, writer: ShardWriter, made: list[Entry], kept: list[Entry], attempts: Attempts
+        self,
+        record: Record,
+        passes: list[Pass],
+        writer: ShardWriter,
+        made: list[Entry],
+        kept: list[Entry],
+        attempts: Attempts,
     ) -> None:
         schema = self.config.recipe.schema
         whole = [*kept, *storable_passed(made, schema)]
-        write_shard(self.store, writer, record.shard, whole, schema)
+        passes[-1].images = record.images = len(made)
+        passes[-1].failed = sum(entry["status"] == FAILED for entry in made)
+        write_shard(self.store, writer, record.shard, whole, schema, passes)
         if attempts.interrupted:
             self.remove_strays(record.shard, whole)
         attempts.end()
-        record.images = len(made)
         for entry in made:
             record.bytes += entry.get("bytes") or 0
             if entry["status"] == FAILED:

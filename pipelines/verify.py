@@ -21,11 +21,13 @@ from .formats.layout import Picture, successes
 from .lease import Lease
 from .manifest import Entry, ManifestSchema, finished_shards, manifest_key, read_manifest, shard_of
 from .plan import Plan, load_plan
+from .reporting import FOLDER, PAGE
 from .storage import Store, open_store
 
 MAX_LISTED = 100
 DECODED_AT_ONCE = 16  # pictures held in memory
-OWN = ".run/"
+OWN = (".run/", FOLDER)
+NO_DATA = {*CARD, CONTACT_SHEET, PAGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +185,7 @@ def check_orphans(
     looked_through = planned & finished
     for found in list(store.list("")):
         shard, folder = shard_of(found.key), layout.shard_of(found.key)
-        if (
-            found.key.startswith(OWN)
-            or found.key in {*CARD, CONTACT_SHEET}
-            or shard in looked_through
-            or folder in looked_through
-        ):
+        if found.key.startswith(OWN) or found.key in NO_DATA or shard in looked_through or folder in looked_through:
             continue
         detail = "its shard is not done; run the job again" if folder in planned else "it is no part of the plan"
         orphan(store, found.key, detail, report, clean)

@@ -87,7 +87,7 @@ def rate(bucket: str | None, layout: str) -> float:
         table = write_prompts(Path(folder) / "prompts.parquet", ROWS)
         output = f"{bucket.rstrip('/')}/bench-{uuid.uuid4().hex}" if bucket else f"{folder}/out"
         pool = Pool(workers=1, batch_size=BATCH)
-        job = BatchJob(str(table), output, output_format=layout, log_file=f"{folder}/ray.log", pool=pool)
+        job = BatchJob(str(table), output, output_format=layout, report=False, log_file=f"{folder}/ray.log", pool=pool)
         try:
             return run_batch(job, source=SteadySource()).images_per_second
         finally:

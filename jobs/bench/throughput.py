@@ -81,7 +81,9 @@ def run_through(model: str, images: int, size: str | None, cores: int) -> tuple[
     with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
         table = write_prompts(Path(folder) / "prompts.parquet", images)
         rows = max(min(8, images // least), images // (cores * SHARDS_A_CORE))
-        job = BatchJob(str(table), f"{folder}/out", model=model, size=size, shard_rows=rows, pool=Pool(workers=cores))
+        job = BatchJob(
+            str(table), f"{folder}/out", model=model, size=size, shard_rows=rows, report=False, pool=Pool(workers=cores)
+        )
         summary = run_batch(job, hear)
     return summary, steady_rate(heard, cores)
 

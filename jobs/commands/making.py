@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, CpusPerWorker, Device, GpusPerWorker, LogFile, Output, RayAddress, Workers
+from .options import (
+    AsJson,
+    BatchSize,
+    CpusPerWorker,
+    Device,
+    GpusPerWorker,
+    LogFile,
+    Output,
+    PricePerGpuHour,
+    RayAddress,
+    Workers,
+)
 
 
 def generate(
@@ -59,6 +70,10 @@ def generate(
     batch_size: BatchSize = None,
     device: Device = None,
     ray_address: RayAddress = None,
+    price_per_gpu_hour: PricePerGpuHour = None,
+    report: Annotated[
+        bool | None, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end; default yes.")
+    ] = None,
     log_file: LogFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
@@ -83,6 +98,8 @@ def retry(
     batch_size: BatchSize = None,
     device: Device = None,
     ray_address: RayAddress = None,
+    price_per_gpu_hour: PricePerGpuHour = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Make the failed rows again, and nothing else."""
@@ -93,7 +110,8 @@ def retry(
         "batch_size": batch_size,
         "device": device,
         "ray_address": ray_address,
+        "price_per_gpu_hour": price_per_gpu_hour,
     }
     from ..generate import retry_command
 
-    raise typer.Exit(retry_command(output, code or [], pool, as_json))
+    raise typer.Exit(retry_command(output, code or [], pool, report, as_json))

@@ -15,3 +15,4 @@ BatchSize = Annotated[int | None, typer.Option(help="Images computed together; c
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 RayAddress = Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: Ray on this machine.")]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
+PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]

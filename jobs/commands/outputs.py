@@ -1,4 +1,4 @@
-"""Commands on an output that is there: `status`, `verify`, `export`."""
+"""Commands on an output that is there: `status`, `verify`, `report`, `export`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Output
+from .options import AsJson, Output, PricePerGpuHour
 
 
 def status(output: Output, as_json: AsJson = False) -> None:
@@ -25,6 +25,13 @@ def verify(
     from ..inspect import verify_command
 
     raise typer.Exit(verify_command(output, clean, as_json))
+
+
+def report(output: Output, price_per_gpu_hour: PricePerGpuHour = None, as_json: AsJson = False) -> None:
+    """Write OUTPUT/report.html: pictures, failures, speed, distributions, cost."""
+    from ..report_page import report_command
+
+    raise typer.Exit(report_command(output, price_per_gpu_hour, as_json))
 
 
 def export(

@@ -179,6 +179,8 @@ class JobFile(Section):
         "auto", description="auto, cpu, cuda or cuda:1."
     )
     ray_address: Text | None = Field(None, description="Of a Ray cluster to join. Takes references.")
+    price_per_gpu_hour: float | None = Field(None, ge=0, description="In any currency, for the cost in the report.")
+    report: bool = Field(True, description="Write OUTPUT/report.html at the end, also of a run that stops.")
     log_file: Text | None = Field(None, description="Where Ray's messages go. Takes references.")
     schedule: Schedule | None = Field(None, description="When `imagegen schedule` starts the job.")
     notification: Notification | None = Field(None, description="A webhook that hears of each run.")

@@ -41,7 +41,7 @@ def table(tmp_path: Path) -> Callable[..., str]:
 
 def job(prompts: str, output: Path | str, **settings: Any) -> BatchJob:
     pool = Pool(workers=settings.pop("workers", 1), batch_size=settings.pop("batch_size", 4))
-    return BatchJob(prompts, str(output), model="flat-colour", pool=pool, **settings)
+    return BatchJob(prompts, str(output), model="flat-colour", pool=pool, **({"report": False} | settings))
 
 
 def images(output: Path | str) -> dict[str, bytes]:
@@ -65,6 +65,10 @@ def own_files(output: Path | str) -> set[str]:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """`run_batch` with the stage called in this process: everything but Ray, in milliseconds."""
+    return without_ray(monkeypatch)
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     from pipelines import ray_flow
 
     def run_shards(

@@ -34,7 +34,7 @@ def output(request: pytest.FixtureRequest, table: Callable[..., str], inline: Ca
         "score": [None] * 8 + [0.5] * 6,
     }
     path = Path(table(columns)).parent / request.param
-    inline(job(table(columns), path, shard_rows=4, output_format=request.param))
+    inline(job(table(columns), path, shard_rows=4, output_format=request.param, report=True))  # it is in nobody's way
     return path
 
 

@@ -39,6 +39,13 @@ def imagegen(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def served_as(url: str) -> str:
+    """The content type that the server gives the object at an s3:// URL."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    kind: str = boto3.client("s3").head_object(Bucket=bucket, Key=key)["ContentType"]
+    return kind
+
+
 def test_the_commands_from_bucket_to_bucket(bucket: str, table: Table, tmp_path: Path) -> None:
     table({"prompt": PROMPTS[:25], "kind": ["a"] * 25}, "one.parquet", row_group_size=7)
     table({"prompt": [*PROMPTS[25:], ""], "kind": ["b"] * 16}, "two.parquet")
@@ -54,14 +61,20 @@ def test_the_commands_from_bucket_to_bucket(bucket: str, table: Table, tmp_path:
     secrets = (os.environ["AWS_SECRET_ACCESS_KEY"], os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_ENDPOINT_URL"])
     for key in before:
         assert not any(secret.encode() in store.read(key) for secret in secrets), key
-    assert not {key for key in before if key.startswith(".run/")} - {".run/plan.json"}
+    assert len([key for key in before if key.startswith(".run/history/")]) == 1
+    assert not {key for key in before if key.startswith(".run/") and "history" not in key} - {".run/plan.json"}
+    assert served_as(f"{out}/report.html") == "text/html; charset=utf-8"
+    (sprite, *_) = [key for key in before if key.startswith(".report/sprites/")]
+    assert served_as(f"{out}/{sprite}") == "image/webp"
 
     store.delete("manifest/00002.parquet")  # as if it had been cut short there
     again, retried = resume_and_retry(f"{bucket}/prompts/", out)
     assert (again["shards_made"], again["shards_skipped"], again["images"]) == (1, 5, 41)
     assert (retried["made_images"], retried["failed"], retried["complete"]) == (1, 1, True)
     after = {found.key: hashlib.sha256(store.read(found.key)).hexdigest() for found in store.list("")}
-    assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert {key for key in changed if not key.startswith((".report/data/", ".run/history/"))} == {
+        "report.html",  # it tells of the two runs
         "manifest/00002.parquet",  # it says when it was made
         "manifest/00005.parquet",  # one attempt more
     }

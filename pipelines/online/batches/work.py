@@ -163,6 +163,7 @@ class Work:
             model=self.stored.batch.model,
             endpoint=self.order.url,
             prompt_column="prompt",
+            report=False,
             pool=Pool(workers=WORKERS, cpus_per_worker=WORKER_CPUS, ray_address=self.order.ray_address),
         )
         run_batch(job, follow, self.model())
