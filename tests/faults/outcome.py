@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipelines.manifest import shard_of
+from pipelines.reporting import FOLDER, PAGE
 from pipelines.s3_store import S3Store
 from pipelines.storage import Store
 from pipelines.verify import verify
@@ -18,7 +19,8 @@ from pipelines.verify import verify
 OF_THE_RUN = {"generation_ms", "worker", "created_at"}  # columns that say where and when, not what
 SUMS = ("README.md", "croissant.json", ".card/")  # objects that count or show all rows
 SHARD_ROWS = 8
-KEPT = (".run/plan.json", ".run/table/")  # bookkeeping that stays when a run is over
+KEPT = (".run/plan.json", ".run/table/", ".run/history/")  # bookkeeping that stays when a run is over
+REPORT = (FOLDER, PAGE)  # it tells of every run that there was
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def look(store: Store) -> Outcome:
     for found in store.list(""):
         if found.key.startswith(".run/"):
             leftovers += [] if found.key.startswith(KEPT) else [found.key]
+            continue
+        if found.key.startswith(REPORT):
             continue
         data = store.read(found.key)
         if shard_of(found.key) is not None:

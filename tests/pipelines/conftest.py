@@ -19,6 +19,7 @@ from pipelines.card import CARD
 from pipelines.job import BatchJob, Pool
 from pipelines.manifest import finished_shards
 from pipelines.progress import Summary
+from pipelines.reporting import FOLDER, PAGE
 from pipelines.shard_reader import Shard, read_shard
 from pipelines.stage import Record, Source, Stage, StageConfig
 from pipelines.storage import open_store
@@ -57,9 +58,9 @@ def entries(output: Path | str) -> list[dict[str, Any]]:
 
 
 def own_files(output: Path | str) -> set[str]:
-    """Every object but the bookkeeping under `.run` and the dataset's card."""
-    keys = {found.key for found in open_store(str(output)).list("") if not found.key.startswith(".run/")}
-    return keys - CARD
+    """Every object but the bookkeeping under `.run`, the dataset's card and the report."""
+    keys = {found.key for found in open_store(str(output)).list("") if not found.key.startswith((".run/", FOLDER))}
+    return keys - {*CARD, PAGE}
 
 
 @pytest.fixture

@@ -41,13 +41,13 @@ def columns(tmp_path: Path, rows: int = 20) -> dict[str, list[object]]:
 
 
 def stored(out: Path) -> dict[str, bytes]:
-    """Every object that two runs share: all but the manifest, which says when and where, and the bookkeeping."""
+    """Every object that two runs share: all but manifests and report, which say when and where, and bookkeeping."""
     found = [path for path in out.rglob("*") if path.is_file()]
     names = [path.relative_to(out).as_posix() for path in found]
     return {
         name: path.read_bytes()
         for name, path in zip(names, found, strict=True)
-        if not name.startswith((".run/", "manifest/"))
+        if not name.startswith((".run/", "manifest/", ".report/", "report.html"))
     }
 
 
