@@ -24,14 +24,20 @@ class Server:
     process: subprocess.Popen[str]
     url: str
     folder: Path  # what an obedient model leaves behind
+    interrupted: bool = False
 
     def client(self, key: str = KEY, retries: int = 0) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries, timeout=300)
 
+    def interrupt(self) -> None:
+        """As Ctrl-C, once; the end is not waited for."""
+        if not self.interrupted and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.interrupted = True
+
     def stop(self) -> int:
         """As Ctrl-C; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        self.interrupt()
         return self.process.wait(120)
 
 
@@ -82,6 +88,8 @@ def obedient(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterat
         return servers[-1]
 
     yield begin
+    for server in servers:
+        server.interrupt()
     for server in servers:
         server.stop()
 

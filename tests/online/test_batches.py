@@ -296,6 +296,7 @@ def test_batches_survive_the_death_of_any_process_and_a_new_server(
     for number in range(300):
         if number not in (100, 200, 299):
             assert pictures(good[str(number)]) == [flat(f"row {number}", number)]
+    second.interrupt()
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:

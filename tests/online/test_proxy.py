@@ -68,7 +68,7 @@ def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Ser
         wait_for(lambda: in_flight(server) == 1)
         stream = begin(server, "behind it", stream=True).getresponse()
         assert stream.status == 200
-        (ingress,) = [pid for pid, title in processes(server).items() if "Ingress" in title]
+        (ingress,) = [pid for pid, title in processes(server).items() if title.endswith("Ingress")]
         os.kill(ingress, signal.SIGKILL)
         answer = waiting.getresponse()
         headers = {name.lower(): value for name, value in answer.getheaders()}
@@ -84,3 +84,4 @@ def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Ser
         assert refusals(knocking.result()) <= {"ingress_died", "model_loading"}
     # What operators ask the proxy itself is not for OpenAI's clients.
     assert ask(server, "GET", "/-/routes")[2] == {"/": "imagegen"}
+    server.interrupt()

@@ -31,7 +31,8 @@ def processes(server: Server) -> dict[int, str]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            titles[int(folder.name)] = (folder / "cmdline").read_bytes().partition(b"\0")[0].decode()
+            title = (folder / "cmdline").read_bytes().partition(b"\0")[0].decode()
+            titles[int(folder.name)] = title.partition(".")[0]  # Ray adds the method that runs
         except (FileNotFoundError, ProcessLookupError):
             continue
     ours = {server.process.pid}
