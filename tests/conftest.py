@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-pytest_plugins = ["tests.gateway"]
+pytest_plugins = ["tests.chromium", "tests.gateway"]
 
 # For `pytest -n`: the files that share a server run in one process, so that it is started once. Others are groups of
 # their own.

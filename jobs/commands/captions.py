@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, CpusPerWorker, Device, GpusPerWorker, LogFile, RayAddress, Workers
+from .options import AsJson, BatchSize, CpusPerWorker, Device, GpusPerWorker, LogFile, RayAddress, Workers, pool_of
 
 
 def caption(
@@ -27,14 +27,7 @@ def caption(
     as_json: AsJson = False,
 ) -> None:
     """Write an alt text for every picture. Run again to go on after any interruption."""
-    pool = {
-        "workers": workers,
-        "gpus_per_worker": gpus_per_worker,
-        "cpus_per_worker": cpus_per_worker,
-        "batch_size": batch_size,
-        "device": device,
-        "ray_address": ray_address,
-    }
+    pool = pool_of(locals())
     from ..caption import caption_command
 
     raise typer.Exit(caption_command(images, output, model, pool, log_file, as_json))

@@ -18,6 +18,7 @@ from .options import (
     PricePerGpuHour,
     RayAddress,
     Workers,
+    pool_of,
 )
 
 
@@ -103,15 +104,7 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Make the failed rows again, and nothing else."""
-    pool = {
-        "workers": workers,
-        "gpus_per_worker": gpus_per_worker,
-        "cpus_per_worker": cpus_per_worker,
-        "batch_size": batch_size,
-        "device": device,
-        "ray_address": ray_address,
-        "price_per_gpu_hour": price_per_gpu_hour,
-    }
+    pool = pool_of(locals())
     from ..generate import retry_command
 
     raise typer.Exit(retry_command(output, code or [], pool, report, as_json))

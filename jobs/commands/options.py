@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -16,3 +17,10 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 RayAddress = Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: Ray on this machine.")]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
 PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]
+
+POOL = ("workers", "gpus_per_worker", "cpus_per_worker", "batch_size", "device", "ray_address", "price_per_gpu_hour")
+
+
+def pool_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's options that are settings of `pipelines.job.Pool`."""
+    return {name: options[name] for name in POOL if name in options}

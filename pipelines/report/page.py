@@ -27,7 +27,8 @@ from .sprites import ACROSS, BLOCK, GUTTER, SPRITES
 from .survey import Survey
 
 FOLDER = Path(__file__).parent / "page"
-THEME = Path(__file__).parents[1] / "online/page/theme.js"  # the server's page and this one share the reader's choice
+# The server's page and this one share their colours and the reader's choice between light and dark.
+SHARED = Path(__file__).parents[1] / "online/page"
 SCRIPTS = ("data.js", "filters.js", "gallery.js", "viewer.js", "page.js")
 MOST_CHARTS = 10  # runs that are drawn; a table lists all
 
@@ -51,8 +52,8 @@ def render(survey: Survey, url: str, chunks: Sequence[Chunk], price: float | Non
     }
     return environment.get_template("report.html").render(
         nonce=hashlib.sha256(about.encode()).hexdigest()[:32],
-        theme=own_text(THEME),
-        style=own_text(FOLDER / "style.css"),
+        theme=own_text(SHARED / "theme.js"),
+        style=own_text(SHARED / "palette.css") + own_text(FOLDER / "style.css"),
         script=Markup('(() => {\n"use strict";\n') + Markup("\n").join(own_text(FOLDER / n) for n in SCRIPTS) + "})();",
         about=Markup(about),
         title=dataset_title(survey.plan),

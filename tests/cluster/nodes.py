@@ -79,13 +79,7 @@ def nodes_running(nodes: int, gpus: int, folder: Path) -> Iterator[Nodes]:
         try:
             yield Nodes(process)
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                processes.kill(*processes.below(process.pid))
-                process.wait()
+            processes.end(process)
 
 
 def start_job(asked: dict[str, Any], folder: Path) -> subprocess.Popen[str]:

@@ -75,19 +75,14 @@ def three_nodes(scene: Scene) -> Iterator[tuple[str, list[int]]]:
             stderr=(scene.folder / "driver.err").open("a"),
             text=True,
         )
-        assert cluster.stdin is not None and cluster.stdout is not None
+        assert cluster.stdout is not None
         try:
             if line := cluster.stdout.readline():
                 found = json.loads(line)
                 yield found["address"], found["raylets"]
                 return
         finally:
-            cluster.stdin.close()
-            try:
-                cluster.wait(30)
-            except subprocess.TimeoutExpired:
-                processes.kill(*processes.below(cluster.pid))
-                cluster.wait()
+            processes.end(cluster)
     raise Stuck(f"the cluster did not start; {scene.said()}")
 
 

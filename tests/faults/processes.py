@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 
@@ -39,6 +40,17 @@ def kill(*processes: int) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+
+
+def end(cluster: subprocess.Popen[str]) -> None:
+    """A `tests.faults.cluster` goes when its input ends; what is left of it after a while is killed."""
+    assert cluster.stdin is not None
+    cluster.stdin.close()
+    try:
+        cluster.wait(30)
+    except subprocess.TimeoutExpired:
+        kill(*below(cluster.pid))
+        cluster.wait()
 
 
 def workers(folder: Path) -> list[int]:

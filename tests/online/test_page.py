@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,27 +17,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from ..chromium import needs_chromium
 from .conftest import KEY, Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED = os.environ.get("IMAGEGEN_REQUIRE_CHROMIUM") == "1"
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not REQUIRED, reason="no Chromium here; apt-get install chromium brings it"
-)
+pytestmark = needs_chromium
 OWN = ("blob:", "data:")
 PATIENCE = 120_000  # ms; the server shares its cores with whatever else runs
 EVIL = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
 HARD = 'it\'s "a" `red` $(touch owned) circle \\ !\nabove\u202e a ü square #{x} \U0001f7e5'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "IMAGEGEN_REQUIRE_CHROMIUM=1, but no chromium is on the PATH"
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox needs privileges that containers lack; only our own page is opened.
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture

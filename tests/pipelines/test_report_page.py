@@ -20,15 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import entries, job, without_ray
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from pipelines.report import write_report
+from tests.chromium import needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED = os.environ.get("IMAGEGEN_REQUIRE_CHROMIUM") == "1"
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not REQUIRED, reason="no Chromium here; apt-get install chromium brings it"
-)
+pytestmark = needs_chromium
 ROWS = int(os.environ.get("IMAGEGEN_REPORT_IMAGES", "600"))
 FILTERS = 60
 PATIENCE = 60_000  # ms
@@ -58,14 +55,6 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         without_ray(patch)(job(str(folder / "prompts.parquet"), out, batch_size=16, report=True))
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "IMAGEGEN_REQUIRE_CHROMIUM=1, but no chromium is on the PATH"
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox needs privileges that containers lack; only our own page is opened.
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture
