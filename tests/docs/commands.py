@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -70,7 +69,9 @@ def run_page(page: Path, folder: Path) -> None:
                 continue
             command = ["bash", "-ec", block.text] if block.language == "bash" else [sys.executable, "-c", block.text]
             if block.until is not None:
-                started = subprocess.Popen(command, cwd=folder, env=environment(folder), start_new_session=True)
+                # The command itself, without a shell above it: it alone is told to end, and ends its own processes.
+                command = ["bash", "-ec", f"exec {block.text}"]
+                started = subprocess.Popen(command, cwd=folder, env=environment(folder))
                 background.append(started)
                 wait_for(block.until, started)
                 continue
@@ -82,7 +83,7 @@ def run_page(page: Path, folder: Path) -> None:
             )
     finally:
         for process in background:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait(timeout=60)
 
 
