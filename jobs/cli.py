@@ -14,6 +14,7 @@ from .commands.models import bench, evaluate, train
 from .commands.online import serve
 from .commands.outputs import export, report, status, verify
 from .commands.prompts import expand
+from .commands.schedules import schedule
 from .exit_codes import ExitCode, leave
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 for command in (generate, expand, status, verify, report, export, retry, caption, serve, train, evaluate, bench):
     app.command()(command)
 app.add_typer(job, name="job")
+app.add_typer(schedule, name="schedule")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -96,3 +97,9 @@ def describe_summary(summary: Summary) -> str:
             f"next: look at error_message in {summary.output}/manifest, then `imagegen retry {summary.output}`"
         )
     return "\n".join(lines)
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines with the cells of each column under one another."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

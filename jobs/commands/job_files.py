@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..exit_codes import ExitCode
 from .options import AsJson
 
 job = typer.Typer(
@@ -28,12 +29,16 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
     ] = False,
+    accept_failed_rows: Annotated[
+        bool, typer.Option("--accept-failed-rows", help="Exit with 0 though rows failed; the manifest names them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the job here, on this machine or the cluster that the file names; run again to go on."""
     from ..job_command import run_file
 
-    raise typer.Exit(run_file(file, run_id, date, dry_run, as_json))
+    code = run_file(file, run_id, date, dry_run, as_json)
+    raise typer.Exit(ExitCode.SUCCESS if accept_failed_rows and code == ExitCode.FAILED_ROWS else code)
 
 
 @job.command()
@@ -54,3 +59,63 @@ def next_times(
     from ..job_command import print_next
 
     raise typer.Exit(print_next(file, count, as_json))
+
+
+Address = Annotated[
+    str | None, typer.Option(help="Of the cluster's dashboard; default RAY_API_SERVER_ADDRESS or this machine's.")
+]
+SubmissionId = Annotated[str, typer.Argument(metavar="ID", help="As `submit` and `list` print it.")]
+
+
+@job.command()
+def submit(
+    file: JobPath,
+    address: Address = None,
+    run_id: RunId = None,
+    date: Date = None,
+    env: Annotated[
+        list[str] | None, typer.Option(help="Variable to take along, not secret there; repeatable.", metavar="NAME")
+    ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Also bring the versions of all packages, by pip on each node.")
+    ] = False,
+    any_versions: Annotated[
+        bool, typer.Option("--any-versions", help="Take the cluster's versions; pictures may differ.")
+    ] = False,
+) -> None:
+    """Run the job on a Ray cluster, with the code that this command is; print its id and return."""
+    from ..cluster_command import submit_file
+
+    raise typer.Exit(submit_file(file, address, run_id, date, env or [], install, any_versions))
+
+
+@job.command(name="list")
+def list_submitted(address: Address = None, as_json: AsJson = False) -> None:
+    """Print the cluster's jobs of imagegen and how they stand."""
+    from ..cluster_command import list_jobs
+
+    raise typer.Exit(list_jobs(address, as_json))
+
+
+@job.command()
+def logs(
+    submission: SubmissionId,
+    address: Address = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the job is over.")] = False,
+) -> None:
+    """Print what a job printed."""
+    from ..cluster_command import print_logs
+
+    raise typer.Exit(print_logs(submission, address, follow))
+
+
+@job.command()
+def stop(
+    submission: SubmissionId,
+    address: Address = None,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the shards in flight.")] = False,
+) -> None:
+    """Let a job finish the shards that it began, and end; a later `submit` of the file goes on."""
+    from ..cluster_command import stop_job
+
+    raise typer.Exit(stop_job(submission, address, now))

@@ -66,7 +66,7 @@ class RunContext:
         if VARIABLE.fullmatch(name) is None:
             raise BadReference(f"${{{name}}} names no environment variable; write it like ${{BUCKET}}")
         if self.environment is None:
-            return f"${name}"
+            return f"${{{name}}}"
         if name not in self.environment:
             raise BadReference(f"the environment variable {name} is not set; set it, or write the value itself")
         return self.environment[name]

@@ -99,3 +99,12 @@ def wrong_notification(settings: JobFile) -> Iterator[tuple[str, str]]:
         yield "url", "it must begin with https:// or http://"
     if notification.secret_env is not None and not os.environ.get(notification.secret_env):
         yield "secret_env", f"the environment variable {notification.secret_env} is not set; set it to the secret"
+
+
+def unreachable(settings: JobFile) -> Iterator[tuple[str, str]]:
+    """Each setting whose path means something only on this machine, and why."""
+    for name in ("prompts", "output", "model"):
+        value = getattr(settings, name)
+        relative = not value.startswith(("/", "$")) and "://" not in value
+        if relative and (name != "model" or value.startswith((".", "~"))):
+            yield name, f"{value} must be a URL, or an absolute path that every node has"

@@ -76,7 +76,7 @@ class Section(BaseModel):
 
 
 class Schedule(Section):
-    """When the job is due, and what is meant to happen around it. Give `cron` or `every`."""
+    """When `imagegen schedule` starts the job. Give `cron` or `every`."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["cron"]}, {"required": ["every"]}]})
 
@@ -182,7 +182,7 @@ class JobFile(Section):
     price_per_gpu_hour: float | None = Field(None, ge=0, description="In any currency, for the cost in the report.")
     report: bool = Field(True, description="Write OUTPUT/report.html at the end, also of a run that stops.")
     log_file: Text | None = Field(None, description="Where Ray's messages go. Takes references.")
-    schedule: Schedule | None = Field(None, description="When the job is due; `imagegen job next` prints the times.")
+    schedule: Schedule | None = Field(None, description="When `imagegen schedule` starts the job.")
     notification: Notification | None = Field(None, description="A webhook that hears of each run.")
     contact_sheet: ContactSheet | None = Field(None, description="Also write a PDF of all pictures.")
 
