@@ -17,10 +17,17 @@ from typing import Any
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .flat_colour import FlatColourGenerator
 from .generation import Generator, RequestRules
+from .hub import download_from_hub
+from .open_models.folder import FIRST_STAGE, INDEX, UnusableModel, is_diffusers, model_files
+from .open_models.options import NO_OPTIONS, ModelOptions
+from .open_models.rules import read_model
+from .open_models.signature import NotInstalled
+from .open_models.source import DiffusersSource, revision_with
 
 BUNDLED = Path(__file__).parent / "checkpoints"
 # Never published by Google (arXiv 2205.11487 came without code or weights), yet asked for by many.
 UNPUBLISHED = "google/imagen-text-to-image"
+CONFIG = "config.json"
 DEFAULT_MODEL = "imagen-small"
 FLAT_COLOUR = "flat-colour"
 CAPTIONER = "captioner"  # subfolder of a model that brings one
@@ -63,12 +70,21 @@ class ModelSource:
 
 
 def bundled_models() -> list[str]:
-    return sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def used_name(name: str) -> str:
     """The name of the model really used: `google/imagen-text-to-image` becomes the bundled one."""
     return DEFAULT_MODEL if name == UNPUBLISHED else name
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the folder says of itself that it is one."""
+    return (folder / CONFIG).is_file() or holds_diffusers(folder)
+
+
+def holds_diffusers(folder: Path) -> bool:
+    return is_diffusers([name for name in (INDEX, FIRST_STAGE) if (folder / name).is_file()])
 
 
 def find_folder(name: str) -> Path:
@@ -83,52 +99,82 @@ def find_folder(name: str) -> Path:
         )
     name = used_name(name)
     for folder in (BUNDLED / name, Path(name).expanduser()):
-        if (folder / "config.json").is_file():
+        if is_model(folder):
             return folder
     if Path(name).expanduser().is_dir():
-        raise ModelNotFound(f"the folder {name} holds no config.json; give one written by Imagen.save_pretrained")
-    downloaded = download_from_hub(name)
-    if downloaded is not None:
+        raise ModelNotFound(
+            f"the folder {name} holds neither {CONFIG} nor {INDEX}; give one written by Imagen.save_pretrained or "
+            "by a diffusers pipeline"
+        )
+    try:
+        downloaded = download_from_hub(name)
+    except (UnusableModel, NotInstalled) as error:
+        raise ModelNotFound(str(error)) from error
+    if downloaded is not None and is_model(downloaded):
         return downloaded
     known = ", ".join([*bundled_models(), FLAT_COLOUR])
     raise ModelNotFound(
         f"no model called {name!r}; give one of the bundled ({known}), a folder written by "
-        "Imagen.save_pretrained, or the hub id of such a model"
+        "Imagen.save_pretrained or by a diffusers pipeline, or the hub id of such a model"
     )
 
 
-def download_from_hub(name: str) -> Path | None:
-    """The local copy of a hub repository `owner/name`, fetched if need be; None where there is none."""
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.txt"]
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=wanted))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        return None
-    return folder if (folder / "config.json").is_file() else None
-
-
-def find_model(name: str) -> ModelSource:
+def find_model(name: str, options: ModelOptions = NO_OPTIONS) -> ModelSource | DiffusersSource:
     """The model of that name.
 
     Args:
-        name: a bundled model (`imagen-small`), `flat-colour`, a folder, or a hub id.
+        name: a bundled model (`imagen-small`), `flat-colour`, a folder, or a hub id with or without `@revision`.
+        options: of diffusers models.
 
     Raises:
-        ModelNotFound: there is none, or the folder holds another kind of model.
+        ModelNotFound: there is none, or the folder holds another kind of model, or one that does not take the options.
     """
     if name == FLAT_COLOUR:
+        refuse_options(FLAT_COLOUR, options)
         return ModelSource(FLAT_COLOUR, None, "flat-colour-1", FlatColourGenerator.rules)
     folder = find_folder(name)
-    rules = read_rules((folder / "config.json").read_bytes(), str(folder))
     # A path differs between machines, so the manifest names a user's own folder by its last part only.
     used = used_name(name)
     shown = used if used in bundled_models() or ("/" in used and not Path(used).exists()) else folder.resolve().name
-    return ModelSource(shown, str(folder), folder_revision(folder), rules)
+    return model_in(folder, shown, folder_revision(folder), str(folder), options)
+
+
+def model_in(
+    folder: Path, name: str, revision: str, place: str, options: ModelOptions = NO_OPTIONS
+) -> ModelSource | DiffusersSource:
+    """The model whose files lie in the folder.
+
+    Args:
+        name: as manifests state it.
+        revision: of its files.
+        place: where it is from, for messages.
+
+    Raises:
+        ModelNotFound: as `find_model`.
+    """
+    if not holds_diffusers(folder):
+        refuse_options(name, options)
+        return ModelSource(name, str(folder), revision, read_rules((folder / CONFIG).read_bytes(), place))
+    try:
+        rules, _, _ = read_model(folder, place, options)
+        return DiffusersSource(name, str(folder), revision_with(revision, options), rules, options)
+    except (UnusableModel, NotInstalled) as error:
+        raise ModelNotFound(str(error)) from error
+
+
+def loadable(
+    folder: Path, name: str, revision: str, rules: RequestRules, options: ModelOptions
+) -> ModelSource | DiffusersSource:
+    """The model in a folder, of which everything is known already."""
+    if holds_diffusers(folder):
+        return DiffusersSource(name, str(folder), revision, rules, options)
+    return ModelSource(name, str(folder), revision, rules)
+
+
+def refuse_options(name: str, options: ModelOptions) -> None:
+    given = ", ".join(options.given())
+    if given:
+        raise ModelNotFound(f"{name} is no diffusers model and takes none of its settings ({given}); leave them out")
 
 
 def decides_pictures(name: str) -> bool:
@@ -139,14 +185,26 @@ def decides_pictures(name: str) -> bool:
 
 
 def folder_revision(folder: Path) -> str:
-    """Hash over every file that decides what a picture looks like (hex, 16 digits)."""
+    """Hash over every file that decides what a picture looks like (hex, 16 digits).
+
+    Raises:
+        ModelNotFound: it is a diffusers model that this program does not load.
+    """
     digests = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if decides_pictures(name) and path.is_file():
-            with path.open("rb") as file:
-                digests[name] = hashlib.file_digest(file, "sha256").digest()
+    for name in deciding_files(folder):
+        with (folder / name).open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").digest()
     return revision_of(digests)
+
+
+def deciding_files(folder: Path) -> list[str]:
+    if holds_diffusers(folder):
+        try:
+            return model_files(folder, str(folder))
+        except (UnusableModel, NotInstalled) as error:
+            raise ModelNotFound(str(error)) from error
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if decides_pictures(name)]
 
 
 def revision_of(digests: Mapping[str, bytes]) -> str:

@@ -70,7 +70,7 @@ def shuffled(images: Sequence[Image.Image]) -> list[Image.Image]:
 
 def answer(generator: Generator, asked: Sequence[Question], seed: int, side: int | None) -> list[Image.Image | None]:
     """A picture for each question, at `side` pixels where the generator makes that size, else at its default."""
-    made = side if side is not None and (side, side) in generator.rules.sizes else None
+    made = side if side is not None and generator.rules.makes(side, side) else None
     requests = [
         GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32, width=made, height=made)
         for index, one in enumerate(asked)

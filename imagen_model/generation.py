@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     ENCODE_FAILED = "encode_failed"
     UPLOAD_FAILED = "upload_failed"
     WORKER_DIED = "worker_died"
+    CONTENT_FILTERED = "content_filtered"  # by the model's own safety checker: the row is not failed but filtered
 
 
 class InvalidRequest(ValueError):
@@ -158,6 +159,21 @@ PARAMETERS = ("num_inference_steps", "guidance_scale", "top_k", "top_p", "temper
 
 
 @dataclass(frozen=True, slots=True)
+class SizeRange:
+    """Any width and height in pixels from `least` to `most` that are multiples of `multiple_of`."""
+
+    multiple_of: int
+    least: int
+    most: int
+
+    def holds(self, width: int, height: int) -> bool:
+        return all(self.least <= side <= self.most and side % self.multiple_of == 0 for side in (width, height))
+
+    def __str__(self) -> str:
+        return f"any multiple of {self.multiple_of} from {self.least} to {self.most} pixels a side"
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRules:
     """Which requests a model takes, known from its configuration before any weight is loaded.
 
@@ -168,6 +184,7 @@ class RequestRules:
             is the largest side in pixels that this step may make.
         takes_negative_prompt: whether `negative_prompt` means something to the model.
         post_processing: names of the steps that its pictures can go through.
+        size_range: further sizes that it makes; `sizes` are then those that people use.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -175,6 +192,11 @@ class RequestRules:
     limits: dict[str, int | float] = dataclasses.field(default_factory=dict)
     takes_negative_prompt: bool = True
     post_processing: tuple[str, ...] = NAMES
+    size_range: SizeRange | None = None
+
+    def makes(self, width: int, height: int) -> bool:
+        """Whether pictures of this size are made."""
+        return (width, height) in self.sizes or (self.size_range is not None and self.size_range.holds(width, height))
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         """`request` with every default filled in.
@@ -184,8 +206,9 @@ class RequestRules:
         """
         width, height = self.sizes[0]
         width, height = request.width or width, request.height or height
-        if (width, height) not in self.sizes:
+        if not self.makes(width, height):
             known = ", ".join(f"{w}x{h}" for w, h in self.sizes)
+            known = known if self.size_range is None else f"{self.size_range}, such as {known}"
             raise InvalidRequest(
                 ErrorCode.INVALID_SIZE, f"size {width}x{height} is not one that this model makes; use one of: {known}"
             )

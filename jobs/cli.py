@@ -10,7 +10,7 @@ import typer
 from .commands.captions import caption
 from .commands.job_files import job
 from .commands.making import generate, retry
-from .commands.models import bench, evaluate, train
+from .commands.models import bench, calibrate, evaluate, train
 from .commands.online import serve
 from .commands.outputs import export, report, status, verify
 from .commands.prompts import expand
@@ -28,7 +28,21 @@ app = typer.Typer(
 )
 
 # In the order in which `--help` lists them.
-for command in (generate, expand, status, verify, report, export, retry, caption, serve, train, evaluate, bench):
+for command in (
+    generate,
+    expand,
+    status,
+    verify,
+    report,
+    export,
+    retry,
+    caption,
+    serve,
+    train,
+    evaluate,
+    calibrate,
+    bench,
+):
     app.command()(command)
 app.add_typer(job, name="job")
 app.add_typer(schedule, name="schedule")

@@ -76,11 +76,16 @@ def describe(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def filtered(count: int) -> str:
+    """What follows the number of failures, where a model's safety checker held pictures back."""
+    return f", {count:,} filtered" if count else ""
+
+
 def describe_summary(summary: Summary) -> str:
     """The last lines of a run."""
     lines = [
-        f"{summary.output}: {summary.rows:,} rows, {summary.succeeded:,} images, {summary.failed:,} failed, "
-        f"{size_of(summary.bytes)}, model {summary.model} ({summary.model_revision})"
+        f"{summary.output}: {summary.rows:,} rows, {summary.succeeded:,} images, {summary.failed:,} failed"
+        f"{filtered(summary.filtered)}, {size_of(summary.bytes)}, model {summary.model} ({summary.model_revision})"
     ]
     if summary.codes:
         lines.append("failures: " + ", ".join(f"{code} {count:,}" for code, count in summary.codes.items()))

@@ -7,7 +7,7 @@ import dataclasses
 from pipelines.status import Status, read_status
 from pipelines.verify import Verification, verify
 
-from .display import size_of
+from .display import filtered, size_of
 from .exit_codes import ExitCode
 from .report import print_json
 
@@ -27,7 +27,8 @@ def describe_status(status: Status) -> str:
         f"table    {status.prompts}",
         f"model    {status.model} ({status.model_revision})",
         f"rows     {status.rows_done:,} of {status.rows:,} done, in {status.shards_done:,} of {status.shards:,} shards",
-        f"images   {status.succeeded:,} made ({size_of(status.bytes)}), {status.failed:,} failed",
+        f"images   {status.succeeded:,} made ({size_of(status.bytes)}), {status.failed:,} failed"
+        f"{filtered(status.filtered)}",
     ]
     if status.codes:
         lines.append("failures " + ", ".join(f"{code} {count:,}" for code, count in status.codes.items()))

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipelines.calibrating import settled
 from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
@@ -29,7 +30,7 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
         lines = [f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()]
         raise InvalidJob("the settings cannot be used:\n" + "\n".join(lines)) from None
     port = check_address(settings, host, port, anonymous)
-    source = find_source(settings.model)
+    source = find_source(settings.model, settled(settings.model, settings.options(), settings.device, None))
     try:
         with server_running(settings, source, host, port, log_file) as server, until_told() as told:
             print(f"imagegen: {source.name} listens on {server.url} (Ctrl-C stops it)", flush=True)

@@ -63,8 +63,8 @@ def settings_differences(stored: Settings, wanted: Settings) -> list[Difference]
     found = []
     for field in dataclasses.fields(Settings):
         planned, now = getattr(stored, field.name), getattr(wanted, field.name)
-        if field.name == "parameters":
-            found += mapping_differences("parameters", planned, now, SAME)
+        if field.name in ("parameters", "options"):
+            found += mapping_differences(field.name, planned, now, SAME)
         elif planned != now:
             found.append(Difference(field.name, repr(planned), repr(now), SAME))
     return found

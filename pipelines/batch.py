@@ -8,7 +8,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from imagen_model.open_models.options import AUTO
+
 from .agreement import agree, check_output, stored_or_none
+from .calibrating import settled
 from .card import write_card
 from .census import Census, count_shards
 from .encoding import Encoder
@@ -46,6 +49,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         KeyboardInterrupt: likewise.
     """
     startup = Startup(time.time(), {})
+    job = settle(job)
     source = source or source_of(job)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
@@ -72,7 +76,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
                 budget = FailureBudget.parse(job.max_failures)
                 workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
             skipped = sorted(number for number, _, _ in bounds if number not in missing)
-            made = Census(tally.images, tally.failed, tally.codes, tally.bytes)
+            made = Census(tally.images, tally.codes, tally.bytes)
             whole = count_shards(store, skipped) + made
             summary = summarise(ground, tally, startup, whole, workers)
             if summary.complete and tally.shards_total == plan.shards:
@@ -81,9 +85,22 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         return summary
 
 
+def settle(job: BatchJob) -> BatchJob:
+    """The job with a number for a micro-batch that is `auto`: the stored plan's, or the best by measurement."""
+    if job.options.micro_batch != AUTO:
+        return job
+    stored = stored_or_none(open_store(job.output))
+    planned = None if stored is None else stored.settings.options.get("micro_batch")
+    if planned is not None:
+        return dataclasses.replace(job, options=dataclasses.replace(job.options, micro_batch=planned))
+    width, height = job.request("x").width, job.request("x").height
+    size = None if width is None or height is None else (width, height)
+    return dataclasses.replace(job, options=settled(job.model, job.options, job.pool.device, size))
+
+
 def source_of(job: BatchJob) -> Source:
     if job.endpoint is None:
-        return find_source(job.model)
+        return find_source(job.model, job.options)
     from .endpoint import find_endpoint
 
     return find_endpoint(job.endpoint, job.model)
@@ -120,7 +137,14 @@ def plan_job(
     table = open_table(files, job.prompt_column, converted, first)
     encoder = Encoder(job.image_format, job.quality)
     settings = Settings(
-        source.name, source.revision, job.parameters(), job.n, job.seed, job.image_format, encoder.used_quality
+        source.name,
+        source.revision,
+        job.parameters(),
+        job.n,
+        job.seed,
+        job.image_format,
+        encoder.used_quality,
+        job.options.pinned(),
     )
     wanted = Plan(
         prompts=files.absolute,
@@ -154,8 +178,9 @@ def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, wor
         complete=tally.shards_done + tally.made_shards == tally.shards_total,
         rows=tally.rows_total,
         images=whole.images,
-        succeeded=whole.images - whole.failed,
+        succeeded=whole.succeeded,
         failed=whole.failed,
+        filtered=whole.filtered,
         codes=dict(whole.codes.most_common()),
         bytes=whole.bytes,
         made_images=tally.images,
@@ -190,6 +215,7 @@ class Preview:
 
 def preview(job: BatchJob, source: Source | None = None) -> Preview:
     """The job's plan without touching the output. Raises what `run_batch` would before it starts."""
+    job = settle(job)
     source = source or source_of(job)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)

@@ -101,12 +101,12 @@ def run_captioning(job: CaptionJob, follow: Follow = unheard) -> CaptionSummary:
         tally = Tally(sum(pictures.rows.values()), rows_done, len(pictures.rows), len(done), 1)
         workers = run_missing(job, source, pictures, store, lease, missing, tally, follow) if missing else 0
         whole = sum((count(store, number) for number in sorted(done)), Census())
-        whole += Census(tally.images, tally.failed, tally.codes, tally.bytes)
+        whole += Census(tally.images, tally.codes, tally.bytes)
         store.sweep()
     return CaptionSummary(
         output=store.url,
         pictures=whole.images,
-        succeeded=whole.images - whole.failed,
+        succeeded=whole.succeeded,
         failed=whole.failed,
         codes=dict(whole.codes.most_common()),
         made=tally.images,
@@ -197,4 +197,4 @@ def count(store: Store, shard: int) -> Census:
     counts = json.loads(footer.metadata[COUNTS])
     codes = Census().codes
     codes.update(counts["codes"])
-    return Census(footer.num_rows, codes.total(), codes, counts["bytes"])
+    return Census(footer.num_rows, codes, counts["bytes"])

@@ -17,6 +17,8 @@ import pyarrow as pa
 import yaml
 from PIL import Image
 
+from imagen_model.generation import ErrorCode
+
 from .census import Census
 from .croissant import croissant
 from .encoding import EXTENSIONS
@@ -85,13 +87,16 @@ def sample_grid(pictures: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
+FILTERED = ErrorCode.CONTENT_FILTERED
+
+
 def dataset_title(plan: Plan) -> str:
     """After the table, not the output's folder: two runs of one job write the same card."""
     return f"{plan.table_name} by {plan.settings.model}"
 
 
 def readme(plan: Plan, layout: OutputFormat, census: Census, schema: ManifestSchema, samples: list[Sample]) -> str:
-    good = census.images - census.failed
+    good = census.succeeded
     head: dict[str, object] = {
         "pretty_name": dataset_title(plan),
         "task_categories": ["text-to-image"],
@@ -155,9 +160,10 @@ def counts(plan: Plan, census: Census) -> list[str]:
         "| | |",
         "|---|---|",
         f"| prompts | {plan.rows:,} |",
-        f"| pictures | {census.images - census.failed:,} |",
+        f"| pictures | {census.succeeded:,} |",
         f"| failed | {census.failed:,} |",
-        *(f"| failed: `{code}` | {count:,} |" for code, count in sorted(census.codes.items())),
+        *([f"| filtered by the model's safety checker | {census.filtered:,} |"] if census.filtered else []),
+        *(f"| failed: `{code}` | {count:,} |" for code, count in sorted(census.codes.items()) if code != FILTERED),
         f"| bytes of pictures | {census.bytes:,} |",
         f"| picture format | {settings.image_format}{f' quality {settings.quality}' if settings.quality else ''} |",
         f"| parameters, where a row names none | {markdown(parameters)} |",

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from imagen_model.generation import ErrorCode
+
 from .manifest import Footer, read_footer
 from .storage import Store
 
@@ -15,17 +17,27 @@ MOST_TOGETHER = 64  # shards that a thread counts at a time: handing over one al
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Images (failures included), failures, failures by code, bytes of the image files."""
+    """Images (with those that were not made), those that were not made by code, bytes of the image files."""
 
     images: int = 0
-    failed: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
 
+    @property
+    def filtered(self) -> int:
+        """Held back by the model's safety checker."""
+        return self.codes[ErrorCode.CONTENT_FILTERED]
+
+    @property
+    def failed(self) -> int:
+        return self.codes.total() - self.filtered
+
+    @property
+    def succeeded(self) -> int:
+        return self.images - self.codes.total()
+
     def __add__(self, other: Census) -> Census:
-        return Census(
-            self.images + other.images, self.failed + other.failed, self.codes + other.codes, self.bytes + other.bytes
-        )
+        return Census(self.images + other.images, self.codes + other.codes, self.bytes + other.bytes)
 
 
 def count_shard(store: Store, shard: int) -> Census:
@@ -33,8 +45,7 @@ def count_shard(store: Store, shard: int) -> Census:
 
 
 def census_of(footer: Footer) -> Census:
-    codes = Counter(footer.counts["codes"])
-    return Census(footer.rows, codes.total(), codes, footer.counts["bytes"])
+    return Census(footer.rows, Counter(footer.counts["codes"]), footer.counts["bytes"])
 
 
 def count_shards(store: Store, shards: Iterable[int]) -> Census:

@@ -20,7 +20,16 @@ import httpx2
 from PIL import Image
 
 from imagen_model.catalog import ModelNotFound, used_name
-from imagen_model.generation import PARAMETERS, ErrorCode, Failure, GenerationRequest, RequestRules, Result, Success
+from imagen_model.generation import (
+    PARAMETERS,
+    ErrorCode,
+    Failure,
+    GenerationRequest,
+    RequestRules,
+    Result,
+    SizeRange,
+    Success,
+)
 
 from .errors import EndpointUnavailable
 
@@ -31,6 +40,7 @@ FIRST_PATIENCE, PATIENCE = 5.0, 180.0  # seconds of trying: before the server ha
 LONGEST_PAUSE = 10.0
 PASSING = {408, 409, 429, 502, 503, 504}
 AT_ONCE = 16
+CONTENT_POLICY = "content_policy_violation"  # OpenAI's name of `content_filtered`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ def find_endpoint(url: str, model: str) -> EndpointModel:
             entry["limits"],
             entry["takes_negative_prompt"],
             tuple(entry.get("post_processing", ())),  # a server from before there was any
+            SizeRange(**entry["size_range"]) if entry.get("size_range") else None,
         )
         return EndpointModel(url, wanted, entry["revision"], rules, key)
     except ModelNotFound:
@@ -182,5 +193,6 @@ class Server:
             ) from None
         if answer.status_code in (401, 403, 404):
             raise EndpointUnavailable(f"{self.url} refuses: {message} (the key comes from {API_KEY})")
+        code = ErrorCode.CONTENT_FILTERED if code == CONTENT_POLICY else code
         known = code if code in set(ErrorCode) else ErrorCode.GENERATION_FAILED
         raise Refused(ErrorCode(known), message)

@@ -38,7 +38,7 @@ def unheard(done: int, total: int) -> None:
 class Export:
     """Args:
     shards, shards_made: of the run; converted by this call.
-    images, failed, bytes: of the whole copy; `images` without the failed.
+    images, failed, bytes: of the whole copy; `images` without the failed, which are those that were filtered too.
     """
 
     source: str
@@ -103,8 +103,8 @@ def export(source: str, target_format: str, output: str, follow: Follow = unhear
         whole = count_shards(copy, range(plan.shards))
         write_card(copy, copied, whole, range(plan.shards), schema)
         copy.sweep()
-    good = whole.images - whole.failed
-    return Export(source, output, target.name, plan.shards, len(pending), good, whole.failed, whole.bytes)
+    failed = whole.images - whole.succeeded
+    return Export(source, output, target.name, plan.shards, len(pending), whole.succeeded, failed, whole.bytes)
 
 
 def pin(copy: Store, plan: Plan) -> None:

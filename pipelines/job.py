@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 
 from .encoding import Encoder
 from .errors import InvalidJob
@@ -93,6 +94,7 @@ class BatchJob:
         output: folder or URL of the dataset.
         endpoint: address of an `imagegen serve` that makes the pictures instead of workers here.
         model: name or URL as `pipelines.weights.find_source` takes it.
+        options: how a diffusers model is run.
         input_format: as `TableFiles` takes it; None to tell by the names and, of text, by the content.
         prompt_column: None to go by the known names.
         image_format: png, jpeg or webp.
@@ -141,8 +143,12 @@ class BatchJob:
     report: bool = True
     log_file: str | None = None
     pool: Pool = field(default_factory=Pool)
+    options: ModelOptions = NO_OPTIONS
 
     def __post_init__(self) -> None:
+        if self.endpoint is not None and self.options.given():
+            given = ", ".join(self.options.given())
+            raise InvalidJob(f"{given}: a server runs its model as it was started; give these to `imagegen serve`")
         Encoder(self.image_format, self.quality)
         output_format(self.output_format)
         FailureBudget.parse(self.max_failures)

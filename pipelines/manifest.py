@@ -27,7 +27,7 @@ from .storage import Store
 
 MANIFEST = "manifest"
 COUNTS = b"imagegen.counts"  # key in a manifest's footer
-SUCCESS, FAILED = "success", "failed"
+SUCCESS, FAILED, FILTERED = "success", "failed", "filtered"
 MAX_FAILED_PROMPT = 1000  # characters kept of a prompt that was refused
 MAX_MESSAGE = 2000
 SCHEMA = pa.schema(

@@ -26,7 +26,7 @@ MEANINGS = {
     "model": "Name of the model that was really used.",
     "model_revision": "Hash over its configuration, tokenizer and weights.",
     "config_fingerprint": "Hash over everything that all rows share and that decides their bytes.",
-    "status": "`success`, or `failed`.",
+    "status": "`success`, `failed`, or `filtered` by the model's own safety checker.",
     "error_code": "Of a failed row: see [Failures](#failures).",
     "error_message": "Names the value, the limit and the remedy.",
     "attempts": "1, and one more for each `imagegen retry` that took this row up again.",
@@ -54,6 +54,7 @@ FAILURES = {
     ErrorCode.ENCODE_FAILED: "The picture could not be written in the image format.",
     ErrorCode.UPLOAD_FAILED: "The storage refused the file for minutes; retry when it is well.",
     ErrorCode.WORKER_DIED: "The row's process died with this row alone in work, several times; it was given up.",
+    ErrorCode.CONTENT_FILTERED: "The model's own safety checker held the picture back; the row's status is `filtered`.",
 }
 
 

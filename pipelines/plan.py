@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -56,6 +56,8 @@ class Settings:
         seed: of the job.
         image_format: png, jpeg or webp.
         quality: 1 to 100, None for png.
+        options: of a diffusers model, those that decide pictures; absent from plan and fingerprint where there are
+            none.
     """
 
     model: str
@@ -65,10 +67,17 @@ class Settings:
     seed: int
     image_format: str
     quality: int | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = dataclasses.asdict(self)
+        if not self.options:
+            del fields["options"]
+        return fields
 
     def fingerprint(self) -> str:
         """Hash over all of it (hex, 16 digits)."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -120,6 +129,7 @@ class Plan:
 
     def to_json(self) -> bytes:
         fields = dataclasses.asdict(self)
+        fields["settings"] = self.settings.to_dict()
         fields["version"] = VERSION
         fields["config_fingerprint"] = self.settings.fingerprint()
         return json.dumps(fields, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"

@@ -34,7 +34,8 @@ class Summary:
     output: folder or URL.
     complete: every shard that was asked for is done.
     rows: that the plan covers.
-    images, succeeded, failed, codes, bytes: of the whole output, earlier runs included.
+    images, succeeded, failed, filtered, codes, bytes: of the whole output, earlier runs included; `filtered` are those
+        that the model's safety checker held back.
     made_images, made_failed: by this run.
     shards, shards_made, shards_skipped: in the plan; made by this run; found done at its start.
     images_per_second: of this run, since a worker began to make them.
@@ -49,6 +50,7 @@ class Summary:
     images: int
     succeeded: int
     failed: int
+    filtered: int
     codes: dict[str, int]
     bytes: int
     made_images: int

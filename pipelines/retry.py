@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from imagen_model.generation import ErrorCode
+from imagen_model.open_models.options import ModelOptions
 
 from .agreement import file_differences, settings_differences
 from .batch import summarise, unheard
@@ -59,7 +60,7 @@ def retry_failed(
     startup = Startup(time.time(), {})
     store = open_store(output)
     plan = load_plan(store)
-    source = source or find_source(plan.called)
+    source = source or find_source(plan.called, ModelOptions.of(plan.settings.options))
     files = TableFiles(prompts or plan.prompts, plan.input_format)
     check_writable(store)
     with Lease(store) as lease:

@@ -27,7 +27,7 @@ from .encoding import Encoder
 from .errors import PipelineError
 from .formats import ShardWriter, output_format
 from .generating import generate
-from .manifest import FAILED, Entry, read_footer, read_manifest, write_shard
+from .manifest import FAILED, SUCCESS, Entry, read_footer, read_manifest, write_shard
 from .passes import Pass
 from .publisher import Published, Publisher
 from .shard_reader import SHARD
@@ -219,8 +219,8 @@ class Stage:
         attempts.end()
         for entry in made:
             record.bytes += entry.get("bytes") or 0
-            if entry["status"] == FAILED:
-                record.failed += 1
+            if entry["status"] != SUCCESS:
+                record.failed += entry["status"] == FAILED
                 record.codes[entry["error_code"]] = record.codes.get(entry["error_code"], 0) + 1
 
     def remove_strays(self, shard: int, entries: Sequence[Entry]) -> None:
@@ -251,12 +251,12 @@ def select_failed(
 
     Args:
         before: the stored entries.
-        codes: of the failures to make again; "" among them means all.
+        codes: of the rows to make again; "" among them means all that failed, but not those that were filtered.
     """
     again = {
         (entry["row"], entry["image_index"]): entry["attempts"] + 1
         for entry in before
-        if entry["status"] == FAILED and ("" in codes or entry["error_code"] in codes)
+        if (entry["status"] == FAILED and "" in codes) or entry["error_code"] in codes
     }
     kept = [entry for entry in before if (entry["row"], entry["image_index"]) not in again]
     chosen = [

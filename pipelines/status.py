@@ -18,7 +18,8 @@ class Status:
     """Args:
     rows, shards: that the plan covers.
     rows_done, shards_done: finished.
-    images, succeeded, failed, codes, bytes: in finished shards; `images` counts failures too.
+    images, succeeded, failed, filtered, codes, bytes: in finished shards; `images` and `codes` count those that failed
+        or were held back by the model's safety checker (filtered) too.
     running: host and process of a run that is at work now; None for none.
     """
 
@@ -33,6 +34,7 @@ class Status:
     images: int
     succeeded: int
     failed: int
+    filtered: int
     codes: dict[str, int]
     bytes: int
     running: str | None
@@ -61,8 +63,9 @@ def read_status(output: str) -> Status:
         shards=plan.shards,
         shards_done=len(done),
         images=census.images,
-        succeeded=census.images - census.failed,
+        succeeded=census.succeeded,
         failed=census.failed,
+        filtered=census.filtered,
         codes=dict(census.codes.most_common()),
         bytes=census.bytes,
         running=running(store),

@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from imagen_model.catalog import ModelNotFound, ModelSource, decides_pictures, find_model, read_rules, revision_of
+from imagen_model.catalog import (
+    ModelNotFound,
+    find_model,
+    loadable,
+    model_in,
+    revision_of,
+)
+from imagen_model.fetching import files_to_fetch, relevant_files
 from imagen_model.generation import Generator, RequestRules
+from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 
 from .errors import InvalidJob, PipelineError, WeightsError
 from .model_cache import ModelCache, ModelFile, sha256_of
@@ -24,22 +32,22 @@ from .stage import Source
 from .store_errors import FIRST_PATIENCE, PATIENCE, patiently
 
 T = TypeVar("T")
-CONFIG = "config.json"
 PIECE = 8 * 2**20  # bytes of one read
 STREAMS = 4  # reads at once, so that at most 32 MiB are in memory
 # What tells an object's versions apart, as file systems call it.
 VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
 
 
-def find_source(name: str) -> Source:
+def find_source(name: str, options: ModelOptions = NO_OPTIONS) -> Source:
     """Args:
         name: as `imagen_model.catalog.find_model` takes it, or a URL (`s3://bucket/models/imagen-small`).
+        options: of diffusers models.
 
     Raises:
-        ModelNotFound: there is no such model.
+        ModelNotFound: there is no such model, or it does not take the options.
         WeightsError: the URL cannot be read, or the cache not written.
     """
-    return find_remote(name) if "://" in name else find_model(name)
+    return find_remote(name, options) if "://" in name else find_model(name, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class RemoteModel:
     revision: str
     rules: RequestRules
     files: tuple[ModelFile, ...]
+    options: ModelOptions = NO_OPTIONS
 
     def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
         """The model in memory; its files are fetched first where this node does not have them.
@@ -58,7 +67,7 @@ class RemoteModel:
         Raises:
             WeightsError: they cannot be fetched, or are not those that the driver saw.
         """
-        return ModelSource(self.name, str(self.folder()), self.revision, self.rules).load(batch_size, device)
+        return loadable(self.folder(), self.name, self.revision, self.rules, self.options).load(batch_size, device)
 
     def folder(self) -> Path:
         """Where this node has the model. Raises as `load`."""
@@ -87,36 +96,42 @@ class RemoteModel:
                 )
 
 
-def find_remote(url: str) -> RemoteModel:
+def find_remote(url: str, options: ModelOptions = NO_OPTIONS) -> RemoteModel:
     """The model at the URL, in this node's cache when this returns. Raises as `find_source`."""
     if not url.partition("://")[2].strip("/"):
         raise ModelNotFound(f"no model at {url}: it names no folder; give one like s3://bucket/models/imagen-small")
     url = url.rstrip("/")
     bucket, cache = Bucket(url), ModelCache()
-    listed = bucket.list()
-    if CONFIG not in listed:
-        held = ", ".join(list(listed)[:3]) or "no file of a model"
-        raise ModelNotFound(
-            f"no model at {url}: it holds {held}, but no {CONFIG}; give a folder written by Imagen.save_pretrained"
-        )
+    found = bucket.list()
+    listed = {name: found[name] for name in relevant_files(found)}
     listing = json.dumps([url, {name: [item.size, item.version] for name, item in listed.items()}], sort_keys=True)
     files = cache.recall(listing)
     if files is None:
         with cache.filling() as part:
-            files = cache.recall(listing) or fetch_first(bucket, listed, listing, cache, part)
-    rules = read_rules((cache.folder(files) / CONFIG).read_bytes(), url)
+            files = cache.recall(listing) or fetch_first(bucket, listed, listing, cache, part, options)
     revision = revision_of({file.name: bytes.fromhex(file.sha256) for file in files})
-    return RemoteModel(url, url.rpartition("/")[2], revision, rules, files)
+    name = url.rpartition("/")[2]
+    model = model_in(cache.folder(files), name, revision, url, options)
+    return RemoteModel(url, name, model.revision, model.rules, files, options)
 
 
 def fetch_first(
-    bucket: Bucket, listed: Mapping[str, Listed], listing: str, cache: ModelCache, part: Path
+    bucket: Bucket,
+    listed: Mapping[str, Listed],
+    listing: str,
+    cache: ModelCache,
+    part: Path,
+    options: ModelOptions,
 ) -> tuple[ModelFile, ...]:
     """Fetch what the bucket holds; nothing says yet what it ought to be."""
-    bucket.fetch(CONFIG, listed[CONFIG].size, part)
-    read_rules((part / CONFIG).read_bytes(), bucket.url)  # before gigabytes of another kind of model
-    files = tuple(bucket.fetch(name, item.size, part) for name, item in listed.items())
-    if bucket.list() != listed:
+
+    def fetch(name: str) -> ModelFile:
+        return bucket.fetch(name, listed[name].size, part)
+
+    wanted = files_to_fetch(listed, fetch, part, bucket.url, options)
+    files = tuple(map(fetch, wanted))
+    again = bucket.list()
+    if {name: again[name] for name in relevant_files(again)} != dict(listed):
         raise WeightsError(f"{bucket.url} changed while it was fetched; run the same command when it is written")
     cache.keep(part, files)
     if all(item.version for item in listed.values()):
@@ -145,7 +160,7 @@ class Bucket:
             raise ModelNotFound(f"no model at {url}: {error}") from error
 
     def list(self) -> dict[str, Listed]:
-        """The model's files by name, in order. Raises WeightsError, ModelNotFound."""
+        """All files by name, in order. Raises WeightsError, ModelNotFound."""
         try:
             found = self.retried(lambda: self.filesystem.find(self.base, detail=True))
         except FileNotFoundError:
@@ -155,7 +170,7 @@ class Bucket:
         files: dict[str, Listed] = {}
         for path, info in sorted(found.items()):
             name = path[len(self.base) :].lstrip("/")
-            if decides_pictures(name) and ".." not in PurePosixPath(name).parts:
+            if name and ".." not in PurePosixPath(name).parts:
                 version = next((info[field] for field in VERSIONS if info.get(field)), None)
                 files[name] = Listed(int(info["size"]), None if version is None else str(version))
         return files

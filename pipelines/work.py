@@ -11,7 +11,7 @@ import pyarrow as pa
 from imagen_model.generation import PARAMETERS, ErrorCode, Failure, GenerationRequest, RequestRules
 
 from .columns import ColumnMap
-from .manifest import FAILED, MAX_MESSAGE, Entry, ManifestSchema, now, safe_text
+from .manifest import FAILED, FILTERED, MAX_MESSAGE, Entry, ManifestSchema, now, safe_text
 from .plan import Settings
 from .rows import Defaults, id_text, requests_of
 from .shard_reader import ROW
@@ -117,7 +117,8 @@ def item_entry(item: Item, shard: int, recipe: Recipe, worker: str) -> Entry:
 
 
 def failed_entry(entry: Entry, code: ErrorCode, message: str) -> Entry:
-    failure = {"status": FAILED, "error_code": str(code), "error_message": safe_text(message, MAX_MESSAGE)}
+    status = FILTERED if code == ErrorCode.CONTENT_FILTERED else FAILED
+    failure = {"status": status, "error_code": str(code), "error_message": safe_text(message, MAX_MESSAGE)}
     return entry | failure
 
 

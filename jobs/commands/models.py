@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, Device
+from .options import AsJson, BatchSize, Compile, Device, Dtype
 
 
 def train(
@@ -41,6 +41,20 @@ def evaluate(
     from ..evaluate import evaluate_command
 
     raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, clip, as_json))
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="A diffusers model: folder, hub id or URL.")],
+    size: Annotated[str | None, typer.Option(help="Size in pixels, such as 512x512; default the model's own.")] = None,
+    dtype: Dtype = None,
+    compile: Compile = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure which micro-batch of a diffusers model is worth its size, and keep it for --micro-batch auto."""
+    from ..calibrate import calibrate_command
+
+    raise typer.Exit(calibrate_command(model, size, dtype, device or "auto", bool(compile), as_json))
 
 
 def bench(

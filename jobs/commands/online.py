@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from ..exit_codes import ExitCode, leave
-from .options import BatchSize, Device
+from .options import (
+    AttentionSlicing,
+    BatchSize,
+    Compile,
+    Device,
+    Dtype,
+    Fast,
+    LongPrompts,
+    Lora,
+    MicroBatch,
+    NoSafetyChecker,
+    Offload,
+    Scheduler,
+    VaeTiling,
+    Watermark,
+)
 
 
 def serve(
@@ -26,6 +41,18 @@ def serve(
         float | None, typer.Option(help="GPUs of each; default 1 where there are GPUs.")
     ] = None,
     cpus_per_replica: Annotated[float | None, typer.Option(help="CPUs of each; default 1.")] = None,
+    lora: Lora = None,
+    scheduler: Scheduler = None,
+    dtype: Dtype = None,
+    micro_batch: MicroBatch = None,
+    attention_slicing: AttentionSlicing = None,
+    vae_tiling: VaeTiling = None,
+    offload: Offload = None,
+    compile: Compile = None,
+    fast: Fast = None,
+    long_prompts: LongPrompts = None,
+    no_safety_checker: NoSafetyChecker = None,
+    watermark: Watermark = None,
     batch_size: BatchSize = None,
     device: Device = None,
     max_queue: Annotated[

@@ -8,12 +8,14 @@ knows them and every wrong one is told at once; `pipelines.job` checks them agai
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from imagen_model.generation import MAX_BEST_OF, MAX_SEED, MAX_SIDE
+from imagen_model.open_models.options import MAX_MICRO_BATCH, ModelOptions
 from imagen_model.post_processing import parse_steps
 from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob, FailureBudget, Pool
@@ -171,6 +173,22 @@ class JobFile(Section):
     max_failures: Annotated[str | int | None, BeforeValidator(checked_budget)] = Field(
         None, description="Failure budget: stop after so many failed images.", examples=["5%", 20]
     )
+    lora: Sequence[Text] = Field((), description="LoRA adapters, PATH or PATH=WEIGHT. For diffusers models, as these:")
+    scheduler: Text | None = Field(None, description="Such as euler, dpm++ or a class of diffusers; default its own.")
+    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(None, description="Default by the device.")
+    micro_batch: Annotated[int, Field(ge=1, le=MAX_MICRO_BATCH)] | Literal["auto"] | None = Field(
+        None, description="Rows that a network runs on, always; part of the plan. auto measures which is best, once."
+    )
+    attention_slicing: bool = Field(False, description="Less memory, slower.")
+    vae_tiling: bool | None = Field(None, description="Decode in tiles; default only above 4 megapixels.")
+    offload: Literal["model", "sequential"] | None = Field(None, description="Weights wait in the CPU's memory.")
+    compile: bool = Field(False, description="Compile the network's repeated blocks.")
+    fast: bool = Field(False, description="Fastest kernels; last bits may differ between runs.")
+    long_prompts: Literal["refuse", "truncate"] | None = Field(
+        None, description="What happens to a prompt that no text encoder reads whole; default refuse."
+    )
+    no_safety_checker: bool = Field(False, description="Leave the model's safety checker out.")
+    watermark: bool = Field(False, description="The pipeline's own invisible watermark.")
     workers: int | None = Field(None, ge=1, description="Worker processes; default what Ray finds.")
     gpus_per_worker: float | None = Field(None, ge=0, description="Default 1 where there are GPUs.")
     cpus_per_worker: float = Field(1.0, ge=0.01, description="CPUs of each worker.")
@@ -192,7 +210,8 @@ class JobFile(Section):
         """
         values = {name: getattr(self, name) for name in type(self).model_fields if name not in SECTIONS}
         pool = Pool(**{name: values.pop(name) for name in Pool.__dataclass_fields__})
-        return BatchJob(**values, pool=pool)
+        options = ModelOptions(**{name: values.pop(name) for name in ModelOptions.__dataclass_fields__})
+        return BatchJob(**values, pool=pool, options=options)
 
 
 SECTIONS = ("name", "schedule", "notification", "contact_sheet")

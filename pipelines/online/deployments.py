@@ -28,6 +28,7 @@ from ray.serve.handle import DeploymentHandle
 
 from imagen_model.generation import RequestRules
 
+from ..calibrating import settled
 from ..endpoint import API_KEY
 from ..stage import Source
 from ..storage import open_store
@@ -175,7 +176,7 @@ def build_app(args: ServeSettings) -> serve.Application:
     Raises:
         ModelNotFound, InvalidJob: nothing is started.
     """
-    return application(args, find_source(args.model))
+    return application(args, find_source(args.model, settled(args.model, args.options(), args.device, None)))
 
 
 def upscaling_to(rules: RequestRules, largest: int) -> RequestRules:

@@ -10,6 +10,8 @@ from typing import Any
 
 from imagen_model.generation import ErrorCode
 
+from ..endpoint import CONTENT_POLICY
+
 REFUSALS = {
     ErrorCode.EMPTY_PROMPT,
     ErrorCode.PROMPT_TOO_LONG,
@@ -68,6 +70,8 @@ def refused(code: str, message: str) -> ApiError:
         param = found[0] if found else None
         param = "size" if param in {"width", "height"} else param
         return ApiError(400, code, message, param)
+    if code == ErrorCode.CONTENT_FILTERED:
+        return ApiError(400, CONTENT_POLICY, "the model's safety checker held the picture back; another seed may pass")
     if code == ErrorCode.GENERATION_FAILED:
         message = message.removesuffix("; run retry, or change the row")
     return ApiError(500, code, message)

@@ -114,6 +114,14 @@ class ErrorEvent(Shape):
     error: ErrorDetail
 
 
+class SizeRange(Shape):
+    """Width and height may be any multiples of `multiple_of` from `least` to `most` pixels."""
+
+    multiple_of: int
+    least: int
+    most: int
+
+
 class ModelEntry(Shape):
     id: str
     object: Literal["model"]
@@ -125,6 +133,7 @@ class ModelEntry(Shape):
     limits: dict[str, float]
     takes_negative_prompt: bool
     post_processing: list[str]
+    size_range: SizeRange | None = None
 
 
 class ModelList(Shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imagen_model.generation import MAX_BEST_OF, MAX_PROMPT_CHARACTERS, RequestRules
+from imagen_model.generation import MAX_BEST_OF, MAX_PROMPT_CHARACTERS, RequestRules, SizeRange
 
 from .schemas import ImageRequest
 from .service import ServedModel
@@ -63,7 +63,7 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
     narrowed: dict[str, dict[str, Any]] = {
         "negative_prompt": optional(negative),
         "model": {"enum": [*sorted(model.names), None]},
-        "size": {"enum": [*(f"{width}x{height}" for width, height in model.rules.sizes), "auto", None]},
+        "size": sizes_schema(model.rules),
     }
     for name, range_ in RANGES.items():
         if name not in model.rules.defaults:
@@ -77,9 +77,31 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
     return schema | {"allOf": [*TOGETHER, {"anyOf": by_size(model.rules)}]}
 
 
+def sizes_schema(rules: RequestRules) -> dict[str, Any]:
+    """The sizes by name, or, of a range, as the pattern of all of them."""
+    named = {"enum": [*(f"{width}x{height}" for width, height in rules.sizes), "auto", None]}
+    if rules.size_range is None:
+        return named
+    return {"anyOf": [{"type": "string", "pattern": range_pattern(rules.size_range)}, named]}
+
+
+def range_pattern(sizes: SizeRange) -> str:
+    sides = "|".join(map(str, range(sizes.least, sizes.most + 1, sizes.multiple_of)))
+    return f"^({sides})x({sides})$"
+
+
 def by_size(rules: RequestRules) -> list[dict[str, Any]]:
-    """What post-processing may say depends on the picture's size, below which it does not go."""
+    """What post-processing may say depends on the picture's size, below which it does not go.
+
+    The sizes of a range are too many to have a branch each: for those that have no name, what is described is any
+    size of `upscale`, and a smaller one than the picture's is refused all the same.
+    """
     found = []
+    if rules.size_range is not None:
+        pattern = steps_pattern(rules, rules.size_range.least, rules.size_range.least)
+        steps = {"type": "null"} if pattern is None else optional({"type": "string", "pattern": pattern})
+        others = {"not": {"enum": [*(f"{width}x{height}" for width, height in rules.sizes), "auto", None]}}
+        found.append({"properties": {"size": others, "post_processing": steps}, "required": ["size"]})
     for number, (width, height) in enumerate(rules.sizes):
         pattern = steps_pattern(rules, width, height)
         steps = {"type": "null"} if pattern is None else optional({"type": "string", "pattern": pattern})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import math
 import time
@@ -51,8 +52,10 @@ class ServedModel:
     since: int  # Unix time
 
     def entry(self) -> dict[str, Any]:
-        """As in `GET /v1/models`; the last six fields are extensions."""
-        return {
+        """As in `GET /v1/models`; the fields from `revision` on are extensions. `size_range` is there where the model
+        makes more sizes than `sizes` names."""
+        sizes = self.rules.size_range
+        return ({} if sizes is None else {"size_range": dataclasses.asdict(sizes)}) | {
             "id": self.name,
             "object": "model",
             "created": self.since,

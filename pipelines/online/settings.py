@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imagen_model.open_models.options import ModelOptions
 from imagen_model.post_processing import MAX_UPSCALED
 
 MAX_N = 10  # pictures of one request, as in OpenAI's API
 
 
 class ServeSettings(BaseModel):
-    """None of it changes a byte of a picture.
+    """Apart from the model and its options none of it changes a byte of a picture.
 
     Args:
         model: name or URL as `pipelines.weights.find_source` takes it.
@@ -19,6 +20,7 @@ class ServeSettings(BaseModel):
         max_replicas: with it Serve scales from `replicas` up to so many, by what waits.
         gpus_per_replica: None for 1 where there are GPUs, else 0; a fraction shares one.
         cpus_per_replica: reserved for each.
+        lora ... watermark: of a diffusers model, as in `imagen_model.open_models.options.ModelOptions`.
         batch_size: most pictures computed together; None for the model's own choice.
         device: auto, cpu, cuda or cuda:1.
         max_queue: pictures that may wait or be made at once; a request beyond is answered 429 at once.
@@ -45,6 +47,18 @@ class ServeSettings(BaseModel):
     max_replicas: int | None = Field(default=None, ge=1)
     gpus_per_replica: float | None = Field(default=None, ge=0)
     cpus_per_replica: float = Field(default=1.0, ge=0)
+    lora: tuple[str, ...] = ()
+    scheduler: str | None = None
+    dtype: str | None = None
+    micro_batch: int | str | None = None
+    attention_slicing: bool = False
+    vae_tiling: bool | None = None
+    offload: str | None = None
+    compile: bool = False
+    fast: bool = False
+    long_prompts: str | None = None
+    no_safety_checker: bool = False
+    watermark: bool = False
     batch_size: int | None = Field(default=None, ge=1)
     device: str = "auto"
     max_queue: int = Field(default=256, ge=MAX_N, le=100_000)
@@ -62,6 +76,12 @@ class ServeSettings(BaseModel):
     max_batch_requests: int = Field(default=50_000, ge=1, le=1_000_000)
     keep_days: float = Field(default=30.0, gt=0)
     cors_origins: str | None = None
+
+    def options(self) -> ModelOptions:
+        """Raises:
+        InvalidRequest: one of them is out of range.
+        """
+        return ModelOptions(**{name: getattr(self, name) for name in ModelOptions.__dataclass_fields__})
 
     @model_validator(mode="after")
     def replicas_fit(self) -> ServeSettings:

@@ -65,7 +65,7 @@ def state_of(survey: Survey) -> dict[str, str]:
 
 def figures(survey: Survey, runs: Sequence[RunView]) -> list[Figure]:
     plan, census = survey.plan, survey.census
-    good = census.images - census.failed
+    good = census.succeeded
     share = f"{100 * census.failed / census.images:.2g} % of all" if census.failed else ""
     missing = f", in {len(survey.finished):,} of {plan.shards:,} shards" if len(survey.finished) < plan.shards else ""
     size, unit = size_of(census.bytes).split()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from ..census import Census, census_of
 from ..history import Run, read_history
-from ..manifest import FAILED, Entry, ManifestSchema, finished_shards, read_footer, read_manifest
+from ..manifest import SUCCESS, Entry, ManifestSchema, finished_shards, read_footer, read_manifest
 from ..passes import Pass
 from ..plan import Plan, load_plan
 from ..status import running
@@ -127,7 +127,7 @@ def first_failures(tables: Iterable[pa.Table]) -> dict[str, list[Entry]]:
     """
     found: dict[str, list[Entry]] = {}
     for table in tables:
-        for entry in table.filter(pc.equal(table.column("status"), FAILED)).to_pylist():
+        for entry in table.filter(pc.not_equal(table.column("status"), SUCCESS)).to_pylist():
             rows = found.setdefault(entry["error_code"], [])
             if len(rows) < MOST_FAILURES:
                 rows.append(entry)

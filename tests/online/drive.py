@@ -10,7 +10,7 @@ from tests.online.obedient import ObedientSource
 
 if __name__ == "__main__":
     folder, *given = sys.argv[1:]
-    jobs.serve.find_source = lambda name: ObedientSource(folder)
+    jobs.serve.find_source = lambda name, options: ObedientSource(folder)
     flags = dict(pair.split("=", 1) for pair in given)
     port = int(flags.pop("port", "0"))
     leave(jobs.serve.serve_command({"model": "obedient", **flags}, "127.0.0.1", port, False, None))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from pipelines.job import BatchJob, Pool
 from pipelines.manifest import finished_shards
 from pipelines.progress import Summary
 from pipelines.reporting import FOLDER, PAGE
-from pipelines.shard_reader import Shard, read_shard
-from pipelines.stage import Record, Source, Stage, StageConfig
+from pipelines.stage import Source
 from pipelines.storage import open_store
+from tests.inline import without_ray
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
@@ -66,24 +65,7 @@ def own_files(output: Path | str) -> set[str]:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """`run_batch` with the stage called in this process: everything but Ray, in milliseconds."""
-    return without_ray(monkeypatch)
-
-
-def without_ray(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
-    from pipelines import ray_flow
-
-    def run_shards(
-        shards: Sequence[Shard], schema: pa.Schema, source: Source, config: StageConfig, workers: ray_flow.Workers
-    ) -> Iterator[Record]:
-        import json
-
-        stage = Stage(source, config)
-        for shard in shards:
-            yield Record(**json.loads(stage(read_shard(shard, schema)).column("record")[0].as_py()))
-
-    monkeypatch.setattr(ray_flow, "run_shards", run_shards)
-    monkeypatch.setattr(ray_flow, "ray_running", lambda pool, log_file: nullcontext())
-    monkeypatch.setattr(ray_flow, "choose_workers", lambda pool, shards: ray_flow.Workers(1, 1.0, 0.0))
+    without_ray(monkeypatch)
 
     def run(asked: BatchJob, source: Source | None = None, **options: Any) -> Summary:
         return run_batch(asked, source=source or TestSource(), **options)

@@ -10,8 +10,11 @@ PIPELINES = Path(__file__).parents[2] / "pipelines"
 MODULES_OF_THE_MODEL = {
     "imagen_model.generation",
     "imagen_model.catalog",
+    "imagen_model.fetching",
     "imagen_model.caption_files",
     "imagen_model.captioner_source",
+    "imagen_model.open_models.calibration",  # in a process of its own
+    "imagen_model.open_models.options",
 }
 
 

@@ -34,7 +34,7 @@ def counted(table: Callable[..., str], inline: Run, tmp_path: Path) -> Path:
 def test_a_footer_says_what_its_rows_say(counted: Path) -> None:
     rows = entries(counted)
     codes = Counter(e["error_code"] for e in rows if e["error_code"])
-    expected = Census(6, 3, codes, sum(e["bytes"] or 0 for e in rows))
+    expected = Census(6, codes, sum(e["bytes"] or 0 for e in rows))
     assert codes == {"empty_prompt": 2, "generation_failed": 1} and expected.bytes > 0
     store = open_store(str(counted))
     assert count_shards(store, range(3)) == expected

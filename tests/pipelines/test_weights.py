@@ -161,7 +161,10 @@ def test_weights_that_change_while_they_are_fetched(weights: Path, monkeypatch: 
     ("address", "words"),
     [
         ("file://{bucket}/none", "nothing is there; check the URL"),
-        ("file://{bucket}/text", r"holds words\.txt, but no config\.json; give a folder written by"),
+        (
+            "file://{bucket}/text",
+            r"holds words\.txt, but no config\.json or model_index\.json; give a folder",
+        ),
         ("file://{bucket}/empty", "nothing is there; check the URL"),
         ("file://{bucket}/bert", "model of type 'bert', not 'imagen'"),
         ("file://{bucket}/damaged", r"config\.json of file://.* is damaged"),

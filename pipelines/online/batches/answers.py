@@ -18,7 +18,7 @@ from PIL import Image
 from ...encoding import Encoder
 from ...formats import output_format
 from ...formats.layout import successes
-from ...manifest import FAILED, Entry, finished_shards, read_manifest
+from ...manifest import SUCCESS, Entry, finished_shards, read_manifest
 from ...plan import Plan
 from ...storage import Store
 from ..errors import refused
@@ -70,7 +70,7 @@ def write_row(
     bad: IO[bytes],
 ) -> bool:
     found = [next(pictures) for _ in successes(entries)]
-    failure = next((entry for entry in entries if entry["status"] == FAILED), None)
+    failure = next((entry for entry in entries if entry["status"] != SUCCESS), None)
     if failure is not None:
         error = refused(failure["error_code"], failure["error_message"])
         bad.write(answer_line(batch, custom_id, error.status, error.body()))

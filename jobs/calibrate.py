@@ -1,0 +1,42 @@
+"""`imagegen calibrate`: images a second and memory of growing micro-batches, and the one to take."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from imagen_model.open_models.options import ModelOptions
+from pipelines.calibrating import Calibration, calibrate
+from pipelines.errors import InvalidJob
+
+from .display import size_of
+from .exit_codes import ExitCode
+from .report import print_json
+
+
+def calibrate_command(
+    model: str, size: str | None, dtype: str | None, device: str, compile: bool, as_json: bool
+) -> int:
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size) if size is not None else None
+    if size is not None and match is None:
+        raise InvalidJob(f"size must be like 512x512 (width x height), got {size!r:.40}")
+    pixels = (int(match[1]), int(match[2])) if match else None
+    found = calibrate(model, ModelOptions(dtype=dtype, compile=compile), device, pixels, again=True)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        print(describe(found))
+    return ExitCode.SUCCESS
+
+
+def describe(found: Calibration) -> str:
+    best = max((one["images_per_second"] for one in found.measured), default=0.0)
+    lines = [f"{found.model} ({found.revision}) at {found.size} on {found.device}", "rows  images/s   of best  memory"]
+    for one in found.measured:
+        memory = "" if one["peak_bytes"] is None else size_of(one["peak_bytes"])
+        speed = one["images_per_second"]
+        lines.append(f"{one['rows']:4}  {speed:8.2f}  {speed / best:7.0%}  {memory}".rstrip())
+    if not found.measured:
+        lines.append("not even one picture fits into memory; take a smaller size, or --offload")
+    lines.append(f"the smallest within 3 % of the best: --micro-batch {found.rows} (and what --micro-batch auto takes)")
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""The first promise for diffusers: 200 rows of a tiny Stable Diffusion give the same bytes however they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from imagen_model.open_models.options import ModelOptions
+from pipelines.progress import Summary
+from pipelines.verify import verify
+from tests.online.conftest import start
+
+from .conftest import hashes, rows
+
+ROWS = 200
+COMMAND = [sys.executable, "-c", "from jobs.cli import main; main()"]
+SETTINGS = {"num_inference_steps": 1, "guidance_scale": 2.0}
+
+
+@pytest.fixture
+def prompts(table: Callable[..., str]) -> str:
+    """Two sizes and, in every seventh row, a negative prompt, mixed, so that groups are filled in many ways."""
+    return table(
+        prompt=[f"picture {number}" for number in range(ROWS)],
+        size=["24x16" if number % 3 == 1 else "16x16" for number in range(ROWS)],
+        negative_prompt=["blur" if number % 7 == 0 else None for number in range(ROWS)],
+    )
+
+
+def test_bytes_depend_on_no_batch_worker_kill_or_server(
+    prompts: str, model: Callable[[str], Path], run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    folder, expected = model("stable_diffusion"), []
+    for size in (1, 2, 5, 8):
+        out = tmp_path / f"batch{size}"
+        assert run(prompts, out, folder, batch_size=size, shard_rows=64, **SETTINGS).succeeded == ROWS
+        expected = expected or hashes(out)
+        assert hashes(out) == expected
+    assert len(set(expected)) == ROWS
+
+    killed = tmp_path / "killed"
+    command = [*COMMAND, "generate", prompts, str(killed), "--model", str(folder), "--workers", "3"]
+    command += ["--num-inference-steps", "1", "--guidance-scale", "2", "--shard-rows", "10", "--device", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    ends = time.time() + 200
+    while len(list((killed / "manifest").glob("*.parquet"))) < 2:
+        assert process.poll() is None and time.time() < ends, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    assert 2 <= len(list((killed / "manifest").glob("*.parquet"))) < ROWS // 10
+    done = subprocess.run([*command, "--batch-size", "3"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert hashes(killed) == expected and verify(str(killed)).ok
+
+    server = start([*COMMAND[1:], "serve", "--model", str(folder), "--port", "0", "--device", "cpu"], tmp_path)
+    try:
+
+        def ask(row: dict[str, object]) -> str:
+            extra = {"seed": row["seed"], "negative_prompt": row["negative_prompt"], **SETTINGS}
+            answer = client.images.generate(
+                prompt=str(row["prompt"]), size=f"{row['width']}x{row['height']}", extra_body=extra
+            )
+            return hashlib.sha256(b64decode(answer.data[0].b64_json)).hexdigest()
+
+        client = server.client(retries=2)
+        with ThreadPoolExecutor(16) as threads:
+            assert list(threads.map(ask, rows(killed))) == expected
+    finally:
+        assert server.stop() == 0
+
+
+def test_a_filled_up_micro_batch_gives_the_same_bytes_for_every_fill(
+    prompts: str, model: Callable[[str], Path], run: Callable[..., Summary], tmp_path: Path
+) -> None:
+    found = []
+    for size in (1, 5, 16):
+        out = tmp_path / f"batch{size}"
+        run(prompts, out, model("stable_diffusion"), options=ModelOptions(micro_batch=4), batch_size=size, limit=30,
+            shard_rows=7 if size == 5 else 30, **SETTINGS)  # fmt: skip
+        found.append(hashes(out))
+    assert found[0] == found[1] == found[2] and len(set(found[0])) == 30
