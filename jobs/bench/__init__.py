@@ -11,10 +11,10 @@ from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
 # Minutes; only when asked for.
-LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch")
+LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch", "diffusers")
 
 
-def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
+def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | None = None) -> int:
     known = (*PARTS, *LONG_PARTS)
     unknown = [part for part in parts if part not in known]
     if unknown:
@@ -73,5 +73,10 @@ def bench_command(images: int, rounds: int, parts: Sequence[str]) -> int:
 
         say(f"imagen-pytorch: a cascade 64 -> 256 beside imagen-pytorch 2.1 of the same size, {rounds} rounds in turn")
         found["imagen-pytorch"] = measure_imagen_pytorch(rounds)
+    if "diffusers" in chosen:
+        from .diffusers import measure_diffusers
+
+        say(f"diffusers: {images} images, the pipeline beside a bare loop at its best batch, {rounds} rounds in turn")
+        found["diffusers"] = measure_diffusers(images, rounds, model)
     print_json(found)
     return ExitCode.SUCCESS

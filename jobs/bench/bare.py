@@ -17,14 +17,15 @@ from .tables import SUBJECTS
 
 def bare_rate(kind: str, images: int, processes: int) -> float:
     """Images a second of `processes` loops at once, all together; each loads and warms up first."""
+    command = [sys.executable, "-m", "jobs.bench.bare", kind, str(images // processes)]
+    return images / run_together([command] * processes)
+
+
+def run_together(wanted: Sequence[list[str]]) -> float:
+    """Seconds from when all are let go until the last has ended; each says a line when it is ready, waits for one, and
+    tells when it began and ended."""
     commands = [
-        subprocess.Popen(
-            [sys.executable, "-m", "jobs.bench.bare", kind, str(images // processes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(processes)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for command in wanted
     ]
     for command in commands:
         assert command.stdout is not None
@@ -35,7 +36,7 @@ def bare_rate(kind: str, images: int, processes: int) -> float:
         command.stdin.flush()
     spans = [json.loads(command.communicate()[0]) for command in commands]
     began, ended = min(span[0] for span in spans), max(span[1] for span in spans)
-    return images / (ended - began)
+    return ended - began
 
 
 def requests(count: int, model: str) -> list[GenerationRequest]:

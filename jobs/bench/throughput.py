@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 from pipelines.batch import run_batch
 from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob, Pool
@@ -68,7 +69,14 @@ def measure_encoder(rounds: int) -> dict[str, Any]:
     }
 
 
-def run_through(model: str, images: int, size: str | None, cores: int) -> tuple[Summary, float]:
+def run_through(
+    model: str,
+    images: int,
+    size: str | None,
+    cores: int,
+    options: ModelOptions = NO_OPTIONS,
+    steps: int | None = None,
+) -> tuple[Summary, float]:
     """The run's summary, and its images a second in steady state."""
     heard: list[tuple[float, int]] = []
 
@@ -81,8 +89,18 @@ def run_through(model: str, images: int, size: str | None, cores: int) -> tuple[
     with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
         table = write_prompts(Path(folder) / "prompts.parquet", images)
         rows = max(min(8, images // least), images // (cores * SHARDS_A_CORE))
+        together = options.micro_batch if isinstance(options.micro_batch, int) else 1
+        rows = -(-rows // together) * together  # as a job chooses it: no shard ends with a micro-batch to fill up
         job = BatchJob(
-            str(table), f"{folder}/out", model=model, size=size, shard_rows=rows, report=False, pool=Pool(workers=cores)
+            str(table),
+            f"{folder}/out",
+            model=model,
+            size=size,
+            num_inference_steps=steps,
+            shard_rows=rows,
+            report=False,
+            pool=Pool(workers=cores),
+            options=options,
         )
         summary = run_batch(job, hear)
     return summary, steady_rate(heard, cores)

@@ -64,11 +64,12 @@ def bench(
         list[str] | None,
         typer.Option(
             help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve, "
-            "cluster, imagen-pytorch."
+            "cluster, imagen-pytorch, diffusers."
         ),
     ] = None,
+    model: Annotated[str | None, typer.Option(help="Of the part diffusers: a folder; default a small one.")] = None,
 ) -> None:
     """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""
     from ..bench import bench_command
 
-    raise typer.Exit(bench_command(images, rounds, part or []))
+    raise typer.Exit(bench_command(images, rounds, part or [], model))
