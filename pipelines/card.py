@@ -87,9 +87,6 @@ def sample_grid(pictures: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-FILTERED = ErrorCode.CONTENT_FILTERED
-
-
 def dataset_title(plan: Plan) -> str:
     """After the table, not the output's folder: two runs of one job write the same card."""
     return f"{plan.table_name} by {plan.settings.model}"
@@ -163,7 +160,11 @@ def counts(plan: Plan, census: Census) -> list[str]:
         f"| pictures | {census.succeeded:,} |",
         f"| failed | {census.failed:,} |",
         *([f"| filtered by the model's safety checker | {census.filtered:,} |"] if census.filtered else []),
-        *(f"| failed: `{code}` | {count:,} |" for code, count in sorted(census.codes.items()) if code != FILTERED),
+        *(
+            f"| failed: `{code}` | {count:,} |"
+            for code, count in sorted(census.codes.items())
+            if code != ErrorCode.CONTENT_FILTERED
+        ),
         f"| bytes of pictures | {census.bytes:,} |",
         f"| picture format | {settings.image_format}{f' quality {settings.quality}' if settings.quality else ''} |",
         f"| parameters, where a row names none | {markdown(parameters)} |",

@@ -32,6 +32,7 @@ from .tokens import TokenCounter
 
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
 NETWORKS = ("unet", "transformer")
+SHAPES = 100_000  # that a block is compiled for at most
 TILED_PIXELS = 2048 * 2048  # of a picture beyond which its autoencoder works in tiles
 
 
@@ -200,10 +201,20 @@ def prepare(made: Any, options: ModelOptions, device: torch.device) -> None:
     else:
         made.to(device)
     if options.compile:
-        for name in NETWORKS:
-            network: Any = getattr(made, name, None)
-            if getattr(network, "_repeated_blocks", None):
-                network.compile_repeated_blocks(dynamic=False)
+        compile_blocks(made)
+
+
+def compile_blocks(made: Any) -> None:
+    """Those that a network repeats, once a shape."""
+    import torch._dynamo.config as limits
+
+    # Beyond a handful of shapes torch would run further ones uncompiled, with other bits in a worker that met them in
+    # another order.
+    limits.recompile_limit = limits.accumulated_recompile_limit = SHAPES
+    for name in NETWORKS:
+        network: Any = getattr(made, name, None)
+        if getattr(network, "_repeated_blocks", None):
+            network.compile_repeated_blocks(dynamic=False)
 
 
 def tile(made: Any, wanted: bool | None, pixels: int) -> None:

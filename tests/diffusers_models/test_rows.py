@@ -48,9 +48,9 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     assert len(set(expected)) == ROWS
 
     killed = tmp_path / "killed"
-    command = [*COMMAND, "generate", prompts, str(killed), "--model", str(folder), "--workers", "3"]
+    command = [*COMMAND, "generate", prompts, str(killed), "--model", str(folder)]
     command += ["--num-inference-steps", "1", "--guidance-scale", "2", "--shard-rows", "10", "--device", "cpu"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--workers", "3"], stderr=subprocess.PIPE, text=True)
     ends = time.time() + 200
     while len(list((killed / "manifest").glob("*.parquet"))) < 2:
         assert process.poll() is None and time.time() < ends, process.communicate()[1]
@@ -58,11 +58,13 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     assert 2 <= len(list((killed / "manifest").glob("*.parquet"))) < ROWS // 10
-    done = subprocess.run([*command, "--batch-size", "3"], capture_output=True, text=True, check=False)
+    resumed = [*command, "--workers", "1", "--batch-size", "3"]
+    done = subprocess.run(resumed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert hashes(killed) == expected and verify(str(killed)).ok
 
-    server = start([*COMMAND[1:], "serve", "--model", str(folder), "--port", "0", "--device", "cpu"], tmp_path)
+    serve = ["serve", "--model", str(folder), "--port", "0", "--device", "cpu", "--replicas", "1"]
+    server = start([*COMMAND[1:], *serve], tmp_path)
     try:
 
         def ask(row: dict[str, object]) -> str:

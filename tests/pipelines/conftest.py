@@ -65,7 +65,11 @@ def own_files(output: Path | str) -> set[str]:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Summary]:
     """`run_batch` with the stage called in this process: everything but Ray, in milliseconds."""
-    without_ray(monkeypatch)
+    return run_inline(monkeypatch)
+
+
+def run_inline(patch: pytest.MonkeyPatch) -> Callable[..., Summary]:
+    without_ray(patch)
 
     def run(asked: BatchJob, source: Source | None = None, **options: Any) -> Summary:
         return run_batch(asked, source=source or TestSource(), **options)

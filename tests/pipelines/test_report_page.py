@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import entries, job, without_ray
+from conftest import entries, job, run_inline
 from playwright.sync_api import Browser, Page, expect
 
 from pipelines.report import write_report
@@ -53,7 +53,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table(columns), folder / "prompts.parquet")
     out = folder / "a run's #1 output"
     with pytest.MonkeyPatch.context() as patch:
-        without_ray(patch)(job(str(folder / "prompts.parquet"), out, batch_size=16, report=True))
+        run_inline(patch)(job(str(folder / "prompts.parquet"), out, batch_size=16, report=True))
     return out
 
 

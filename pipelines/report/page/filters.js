@@ -26,7 +26,7 @@ async function applyFilters(show, tell) {
 
 function matches(found, at, words) {
   const code = found.columns.error_code[at];
-  if (filters.status === "success" ? code !== null : filters.status === "failed" ? code === null : filters.status && code !== filters.status) return false;
+  if (filters.status === "success" ? code !== null : filters.status === "failed" ? code === null || code === "content_filtered" : filters.status && code !== filters.status) return false;
   if (words.length) {
     found.searched ??= found.columns.prompt.map((prompt, row) => `${prompt ?? ""}\n${found.columns.id[row] ?? ""}`.normalize("NFC").toLowerCase());
     if (!words.every((word) => found.searched[at].includes(word))) return false;
