@@ -31,6 +31,10 @@ def read_model(
     pipelines = read_pipelines(folder, place, names)
     forms = [call_form(pipeline, place, number > 0) for number, pipeline in enumerate(pipelines)]
     check_options(pipelines, forms, place, options)
+    return rules_of(pipelines, forms), pipelines, forms
+
+
+def rules_of(pipelines: list[Pipeline], forms: list[CallForm]) -> RequestRules:
     first = forms[0]
     defaults: dict[str, int | float] = {}
     if first.steps is not None:
@@ -38,13 +42,12 @@ def read_model(
     if first.guidance is not None:
         defaults["guidance_scale"] = first.guidance_scale
     sides = cascade_sides(pipelines, forms)
-    rules = RequestRules(
+    return RequestRules(
         sizes=tuple((side, side) for side in sides) if sides else common_sizes(first),
         defaults=defaults,
         takes_negative_prompt=first.takes_negative,
         size_range=None if sides or not first.takes_size else size_range(first),
     )
-    return rules, pipelines, forms
 
 
 def check_options(pipelines: list[Pipeline], forms: list[CallForm], place: str, options: ModelOptions) -> None:

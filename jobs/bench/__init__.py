@@ -80,3 +80,15 @@ def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | N
         found["diffusers"] = measure_diffusers(images, rounds, model)
     print_json(found)
     return ExitCode.SUCCESS
+
+
+def suite_command(suite: str, rounds: int, compiled: bool, toy: bool) -> int:
+    if suite != "gpu":
+        raise InvalidJob(f"no suite of the benchmark is called {suite!r:.40}; known is: gpu")
+    from .gpu import MODELS, measure_gpu, table
+
+    say("gpu: the generator beside a plain diffusers loop, batches of 1 to 16; the networks' weights are random")
+    figures = measure_gpu(list(MODELS), rounds=rounds, toy=toy, compiled=compiled)
+    say(table(figures))
+    print_json({"gpu": figures})
+    return ExitCode.SUCCESS

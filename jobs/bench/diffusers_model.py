@@ -8,6 +8,7 @@ from typing import Any
 
 SIDE, STEPS = 64, 8  # pixels, and steps of a picture
 CHANNELS = (32, 64, 64)  # 1.4 million parameters in the U-Net
+CHARACTERS = string.ascii_lowercase + string.digits
 
 
 def write_model(folder: Path) -> None:
@@ -65,6 +66,5 @@ def letters() -> Any:
     """CLIP's tokenizer with a token a letter, for there is no vocabulary to fetch."""
     from transformers import CLIPTokenizer
 
-    known = string.ascii_lowercase + string.digits
-    words = ["<|startoftext|>", "<|endoftext|>", *known, *(f"{letter}</w>" for letter in known)]
+    words = ["<|startoftext|>", "<|endoftext|>", *CHARACTERS, *(f"{letter}</w>" for letter in CHARACTERS)]
     return CLIPTokenizer({word: number for number, word in enumerate(words)}, merges=[], model_max_length=77)

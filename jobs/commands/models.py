@@ -68,8 +68,16 @@ def bench(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Of the part diffusers: a folder; default a small one.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="gpu: instead of parts, models of true size beside a plain diffusers loop on this device."),
+    ] = None,
+    compile: Annotated[bool, typer.Option("--compile", help="Of the suite: the compiled generator too.")] = False,
+    toy: Annotated[bool, typer.Option("--toy", help="Of the suite: tiny models, to see that it runs.")] = False,
 ) -> None:
     """Measure the pipeline beside the bare model, the encoder's limit, memory and decoding; one JSON line."""
-    from ..bench import bench_command
+    from ..bench import bench_command, suite_command
 
+    if suite is not None:
+        raise typer.Exit(suite_command(suite, rounds, compile, toy))
     raise typer.Exit(bench_command(images, rounds, part or [], model))
