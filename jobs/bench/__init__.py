@@ -11,7 +11,7 @@ from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
 # Minutes; only when asked for.
-LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch", "diffusers")
+LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch", "diffusers", "datadreamer")
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | None = None) -> int:
@@ -78,6 +78,11 @@ def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | N
 
         say(f"diffusers: {images} images, the pipeline beside a bare loop at its best batch, {rounds} rounds in turn")
         found["diffusers"] = measure_diffusers(images, rounds, model)
+    if "datadreamer" in chosen:
+        from .datadreamer import measure_datadreamer
+
+        say(f"datadreamer: {images} images, the pipeline beside datadreamer 0.2.3's generator, {rounds} rounds in turn")
+        found["datadreamer"] = measure_datadreamer(images, rounds)
     print_json(found)
     return ExitCode.SUCCESS
 

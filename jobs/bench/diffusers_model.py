@@ -1,4 +1,5 @@
-"""A Stable Diffusion of random weights, small enough for a CPU and large enough that its networks take the time."""
+"""A Stable Diffusion and an SDXL-Turbo of random weights, small enough for a CPU and large enough that their networks
+take the time."""
 
 from __future__ import annotations
 
@@ -6,60 +7,100 @@ import string
 from pathlib import Path
 from typing import Any
 
-SIDE, STEPS = 64, 8  # pixels, and steps of a picture
-CHANNELS = (32, 64, 64)  # 1.4 million parameters in the U-Net
+SIDE, STEPS = 128, 8  # pixels, and steps of a picture
+CHANNELS = (96, 192, 192)  # 13 million parameters in the U-Net
+WIDTH = 32  # of text states
 CHARACTERS = string.ascii_lowercase + string.digits
 
 
 def write_model(folder: Path) -> None:
     """A model folder as `DiffusionPipeline.save_pretrained` leaves it."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     from imagen_model.open_models.loading import quiet
 
     quiet()
     torch.manual_seed(0)
-    attention = len(CHANNELS) - 1
-    unet = UNet2DConditionModel(
-        sample_size=SIDE // 8,
-        block_out_channels=CHANNELS,
-        layers_per_block=1,
-        norm_num_groups=16,
-        attention_head_dim=8,
-        cross_attention_dim=32,
-        down_block_types=("CrossAttnDownBlock2D",) * attention + ("DownBlock2D",),
-        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * attention,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(16, 32, 32, 32),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=8,
-    )
-    tokenizer = letters()
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_attention_heads=2,
-        num_hidden_layers=2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
     pipeline: Any = StableDiffusionPipeline(
-        unet=unet,
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
+        unet=unet(cross_attention_dim=WIDTH),
+        vae=vae(),
+        text_encoder=text_encoder(),
+        tokenizer=letters(),
         scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
+
+
+def write_turbo(folder: Path) -> None:
+    """The same of an SDXL-Turbo, whose guidance is distilled away."""
+    import torch
+    from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionXLPipeline
+
+    from imagen_model.open_models.loading import quiet
+
+    quiet()
+    torch.manual_seed(0)
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": WIDTH}
+    pipeline: Any = StableDiffusionXLPipeline(
+        unet=unet(cross_attention_dim=2 * WIDTH, projection_class_embeddings_input_dim=7 * WIDTH, **added),
+        vae=vae(),
+        text_encoder=text_encoder(),
+        text_encoder_2=text_encoder(projected=True),
+        tokenizer=letters(),
+        tokenizer_2=letters(),
+        scheduler=EulerAncestralDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="trailing"),
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder)
+
+
+def unet(**settings: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    attention = len(CHANNELS) - 1
+    return UNet2DConditionModel(
+        sample_size=SIDE // 8,
+        block_out_channels=CHANNELS,
+        layers_per_block=1,
+        norm_num_groups=16,
+        attention_head_dim=8,
+        down_block_types=("CrossAttnDownBlock2D",) * attention + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * attention,
+        **settings,
+    )
+
+
+def vae() -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(16, 32, 32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=8,
+    )
+
+
+def text_encoder(projected: bool = False) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    tokenizer = letters()
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_attention_heads=2,
+        num_hidden_layers=2,
+        projection_dim=WIDTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return CLIPTextModelWithProjection(config) if projected else CLIPTextModel(config)
 
 
 def letters() -> Any:
