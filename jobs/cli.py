@@ -13,6 +13,7 @@ from .commands.making import generate, retry
 from .commands.models import bench, calibrate, evaluate, train
 from .commands.online import serve
 from .commands.outputs import export, report, status, verify
+from .commands.planning import plan
 from .commands.prompts import expand
 from .commands.schedules import schedule
 from .exit_codes import ExitCode, leave
@@ -31,6 +32,7 @@ app = typer.Typer(
 for command in (
     generate,
     expand,
+    plan,
     status,
     verify,
     report,
