@@ -1,4 +1,5 @@
-"""Best of n: several candidates of one picture, and which of them the model itself finds most likely for the prompt.
+"""Best of n: several candidates of one picture, and which of them the model itself finds most likely for the prompt, or
+which the CLIP in its folder finds nearest to the prompt.
 
 What is unusual: candidate 0 is drawn with the request's own seed, and every candidate is the picture that a plain
 request with its seed gives, so that the one that is kept can be made again without the others.
@@ -21,13 +22,19 @@ alone are scored.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from .config import CLIP
+
 if TYPE_CHECKING:
+    from .clip import Clip
     from .imagen import Imagen
 
 
@@ -50,3 +57,25 @@ def log_likelihoods(model: Imagen, levels: Tensor, states: Tensor, mask: Tensor)
     logits = model.decoder(levels, model.text_transformer(states, mask), mask)
     lost = F.cross_entropy(logits.flatten(0, 2), levels.flatten(), reduction="none")
     return -lost.view(levels.shape[0], -1).cpu().double().sum(dim=1)
+
+
+def find_judge(model: Imagen) -> Clip | None:
+    """The CLIP that chooses among the model's candidates; None where the model itself does.
+
+    Raises:
+        ModelNotFound: the model's configuration names one that its folder does not hold.
+    """
+    if model.config.judge is None:
+        return None
+    if model.judge is None:
+        from .clip import Clip
+
+        model.judge = Clip.from_pretrained(Path(model.name_or_path or ".") / CLIP, str(model.device))
+    return model.judge
+
+
+def clip_scores(judge: Clip, pictures: Tensor, prompts: Sequence[str]) -> Tensor:
+    """(rows,) float64 on the CPU: the cosine of each picture (side, side, 3) uint8 with its prompt, each computed
+    alone, so that no row depends on its neighbours."""
+    pairs = zip(pictures, prompts, strict=True)
+    return torch.cat([judge.cosines([Image.fromarray(one.numpy())], [text]) for one, text in pairs]).double()

@@ -244,8 +244,8 @@ def rules_from_config(config: dict[str, Any]) -> RequestRules:
     defaults: dict[str, int | float] = dict(config.get("sampling_defaults") or {})
     if any(stage.inference_steps is None for stage in diffusion):
         defaults.setdefault("num_inference_steps", DEFAULT_STEPS)
-    if not config.get("denoiser"):
-        defaults.setdefault("best_of", 1)  # a denoising base has no likelihood to choose by
+    if not config.get("denoiser") or config.get("judge"):
+        defaults.setdefault("best_of", 1)  # a denoising base has no likelihood to choose by, but may have a CLIP
     last = stages[-1].image_size if stages else base
     final = last * int(config.get("display_factor", 8))
     # A base's few large cells can be shown at any of these sizes.

@@ -56,6 +56,12 @@ class Clip:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.eval().to(device), processor, tokenizer, path.resolve().name)
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Weights, image processor and tokenizer in one folder, which `from_pretrained` takes."""
+        with quiet_transformers():
+            for part in (self.model, self.processor, self.tokenizer):
+                part.save_pretrained(folder)
+
     def scores(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """The score of each picture with its own text, 0 to 2.5. A text is cut to what the CLIP reads."""
         found: list[float] = []

@@ -26,8 +26,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTo
 from transformers.utils import ModelOutput
 from transformers.utils import logging as transformers_logging
 
+from .best_of import find_judge
 from .catalog import ModelNotFound, find_folder
-from .config import ImagenConfig
+from .config import CLIP, ImagenConfig
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .denoising_unet import DenoisingUNet
 from .pixel_decoder import PixelDecoder
@@ -70,6 +71,7 @@ class Imagen(PreTrainedModel):
             self.super_resolution = nn.ModuleList(DenoisingUNet(stage, text_size) for stage in config.stages)
         self.tokenizer = tokenizer
         self.captioner: Any = None
+        self.judge: Any = None
         self.post_init()
 
     @property
@@ -169,6 +171,13 @@ class Imagen(PreTrainedModel):
             super().save_pretrained(save_directory, **kwargs)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory)
+        judge = find_judge(self)
+        if judge is not None:
+            judge.save_pretrained(Path(save_directory) / CLIP)
+
+    def judge_by(self, clip: Any) -> None:
+        """Let a `clip.Clip` choose among `best_of` candidates; it is saved with the model."""
+        self.judge, self.config.judge = clip, CLIP
 
     def text_states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """(batch, tokens) ids and mask -> the text encoder's states (batch, tokens, text hidden), for all stages."""

@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .best_of import candidate_seed, log_likelihoods
+from .best_of import candidate_seed, clip_scores, find_judge, log_likelihoods
 from .catalog import rules_from_config
 from .decoding import decode
 from .generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, Result, Success, Watcher
@@ -65,6 +65,7 @@ class ImagenGenerator:
         self.model = model
         self.rules = rules_from_config(model.config.to_dict())
         self.stages = model.config.stages
+        self.judge = find_judge(model)
         self.tile = CPU_TILE if model.device.type == "cpu" else GPU_TILE
         self.batch_size = batch_size or 2 * self.tile
 
@@ -166,22 +167,22 @@ class ImagenGenerator:
         filled = requests + [requests[-1]] * (rows - len(requests))
         conditions = self.read(filled, shape)
         base = self.model.config.base_stage
-        running = [stage for stage in (base, *self.stages[: shape.stages]) if stage is not None]
-        steps = [stage.inference_steps or shape.steps for stage in running]
-        # Nobody knows which candidate's lines to show.
-        lines = self.model.config.image_size if base is None and shape.candidates == 1 else 0
+        nets = [(net, f"super_resolution[{index}]") for index, net in enumerate(self.model.stages[: shape.stages])]
+        lines = 0
+        low: Tensor | None = None
+        if shape.candidates == 1 and base is None:
+            lines = self.model.config.image_size
+        elif shape.candidates == 1:
+            nets.insert(0, (self.model.denoiser, "base"))
+        steps = [net.config.inference_steps or shape.steps for net, _ in nets]
+        # Nobody knows which candidate's lines or steps to show.
         progress = Progress(lines + sum(steps), requests, watchers)
-        if base is None:
-            if shape.candidates == 1:
-                levels = self.draw_pixels(filled, shape, conditions, progress, masks)
-            else:
-                levels, seeds = self.choose(requests, shape, conditions, masks)
-                conditions = replace(conditions, seeds=seeds)
-            pictures = torch.from_numpy(self.model.to_pictures(levels))[: len(requests)]
+        if shape.candidates > 1:
+            low, seeds = self.choose(requests, shape, conditions, masks)
+            conditions = replace(conditions, seeds=seeds)
+        elif base is None:
+            low = self.to_pictures(self.draw_pixels(filled, shape, conditions, progress, masks))[: len(requests)]
         conditions = conditions.rows(list(range(len(requests))))
-        low: Tensor | None = None if base is not None else pictures
-        nets = [(self.model.denoiser, "base")] if base is not None else []
-        nets += [(net, f"super_resolution[{index}]") for index, net in enumerate(self.model.stages[: shape.stages])]
         for (net, stream), count in zip(nets, steps, strict=True):
             scale = net.config.guidance_scale
             scales = [scale if low is not None else float(request.guidance_scale or 0.0) for request in requests]
@@ -207,24 +208,42 @@ class ImagenGenerator:
             [request.seed for request in requests],
         )
 
+    def to_pictures(self, levels: Tensor) -> Tensor:
+        return torch.from_numpy(self.model.to_pictures(levels))
+
     def choose(
         self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, masks: LumaMasks | None
     ) -> tuple[Tensor, list[int]]:
-        """The likeliest candidate of each request: levels (requests, positions, 3), and the seeds that drew them."""
+        """The base's best candidate of each request: (requests, side, side, 3) uint8, and the seeds that drew them."""
         rows, count = self.base_rows(shape), shape.candidates
         owners = [owner for owner in range(len(requests)) for _ in range(count)]
         seeds = [candidate_seed(request.seed, number) for request in requests for number in range(count)]
-        unwatched = Progress(0, requests, {})
         drawn, scores = [], []
         for start in range(0, len(owners), rows):
             chosen = [min(at, len(owners) - 1) for at in range(start, start + rows)]
             tile = replace(conditions.rows([owners[at] for at in chosen]), seeds=[seeds[at] for at in chosen])
-            levels = self.draw_pixels([requests[owners[at]] for at in chosen], shape, tile, unwatched, masks)
-            drawn.append(levels)
-            scores.append(log_likelihoods(self.model, levels, tile.states, tile.mask))
+            pictures, likely = self.candidates([requests[owners[at]] for at in chosen], shape, tile, masks)
+            drawn.append(pictures)
+            scores.append(likely)
         best = torch.cat(scores)[: len(owners)].view(-1, count).argmax(dim=1)
         kept = [owner * count + int(number) for owner, number in enumerate(best)]
         return torch.cat(drawn)[kept], [seeds[at] for at in kept]
+
+    def candidates(
+        self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, masks: LumaMasks | None
+    ) -> tuple[Tensor, Tensor]:
+        """The base's pictures, and how good each is: by the model's CLIP where it has one, else by their likelihood."""
+        base = self.model.config.base_stage
+        if base is None:
+            levels = self.draw_pixels(requests, shape, conditions, Progress(0, requests, {}), masks)
+            pictures = self.to_pictures(levels)
+        else:
+            scales = [float(request.guidance_scale or 0.0) for request in requests]
+            steps = base.inference_steps or shape.steps
+            pictures = run_stage(self.model.denoiser, "base", conditions, steps, scales)
+        if self.judge is None:
+            return pictures, log_likelihoods(self.model, levels, conditions.states, conditions.mask)
+        return pictures, clip_scores(self.judge, pictures, [request.prompt for request in requests])
 
     def draw_pixels(
         self,

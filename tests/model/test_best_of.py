@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
+from pathlib import Path
+
 import pytest
 
 from imagen_model import Imagen
 from imagen_model.best_of import candidate_seed
+from imagen_model.catalog import ModelNotFound, find_model
+from imagen_model.clip import Clip
 from imagen_model.flat_colour import RULES
 from imagen_model.generation import GenerationRequest, InvalidRequest, Success
 from imagen_model.imagen_generator import ImagenGenerator
+
+from .clip_folder import write_clip
 
 
 def as_bytes(result: object) -> bytes:
@@ -49,6 +57,32 @@ def test_seeds_of_candidates_are_the_requests_alone() -> None:
     assert candidate_seed(7, 0) == 7
     assert [candidate_seed(7, number) for number in (1, 2)] == [765388891, 1438463683]
     assert len({candidate_seed(seed, number) for seed in range(100) for number in range(16)}) == 1600
+
+
+@pytest.mark.parametrize("base", ["pixel_decoder", "denoising_unet"])
+def test_a_clip_in_the_models_folder_chooses(base: str, tiny: Imagen, denoising: Imagen, tmp_path: Path) -> None:
+    model = copy.deepcopy({"pixel_decoder": tiny, "denoising_unet": denoising}[base])
+    clip = Clip.from_pretrained(write_clip(tmp_path / "clip"), "cpu")
+    prompt, size = "a red circle", {"width": 16, "height": 16}
+    plain = [model.generate_image(prompt, seed=candidate_seed(5, number), **size) for number in range(4)]
+    without = find_model(str(save(model, tmp_path / "without")))
+    model.judge_by(clip)
+    folder = save(model, tmp_path / "with")
+    there = find_model(str(folder))
+    assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
+    scores = [float(clip.cosines([image], [prompt])) for image in plain]
+    kept = [GenerationRequest(prompt, 5, best_of=4, **size), GenerationRequest("a blue square", 1, best_of=2, **size)]
+    for requests in (kept, kept[::-1]):  # whatever the company
+        results = there.load(device="cpu").generate(requests)
+        assert as_bytes(results[requests.index(kept[0])]) == plain[scores.index(max(scores))].tobytes()
+    shutil.rmtree(folder / "clip")
+    with pytest.raises(ModelNotFound, match=r"clip has no config\.json"):
+        there.load(device="cpu")
+
+
+def save(model: Imagen, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    return folder
 
 
 def test_models_that_cannot_score_say_so(denoising: Imagen) -> None:

@@ -8,34 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPConfig, CLIPModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from imagen_model.catalog import ModelNotFound
 from imagen_model.clip import Clip
-from imagen_model.tokenizers import SPECIAL, word_tokenizer
 from jobs.evaluate import evaluate_command
 
-WORDS = ["a", "red", "blue", "circle", "square"]
+from .clip_folder import write_clip
 
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clip") / "tiny-clip"
-    tokenizer = word_tokenizer(WORDS, 12)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {
-        **sizes,
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 12,
-        "eos_token_id": SPECIAL.index("[SEP]"),
-    }
-    vision = {**sizes, "image_size": 16, "patch_size": 8}
-    torch.manual_seed(3)
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(folder)
-    CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return write_clip(tmp_path_factory.mktemp("clip") / "tiny-clip")
 
 
 def test_a_score_is_that_of_its_own_pair(clip_folder: Path) -> None:
