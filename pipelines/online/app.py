@@ -16,7 +16,19 @@ from starlette.routing import Match, Route
 from .batches.api import Batches, add_batches
 from .errors import ApiError
 from .frontier import Frontier, error_response, read_body
-from .openapi import EVENT_STREAM, Health, Images, ModelEntry, ModelList, Queue, Ready, describe, errors, success
+from .openapi import (
+    EVENT_STREAM,
+    ErrorBody,
+    Health,
+    Images,
+    ModelEntry,
+    ModelList,
+    Queue,
+    Ready,
+    describe,
+    errors,
+    success,
+)
 from .page import add_page
 from .request_schema import PARAMETERS, request_schema
 from .schemas import parse_request
@@ -188,9 +200,10 @@ def add_operations(app: FastAPI, service: Service) -> None:
     async def health() -> dict[str, str]:
         return {"status": "alive"}
 
-    waiting = {503: {"model": Ready, "description": "No replica is ready, or the server is stopping."}}
+    not_ready = "No replica is ready, or the server is stopping; an error where nobody is there to say so."
+    waiting: dict[int | str, dict[str, Any]] = {503: {"model": Ready | ErrorBody, "description": not_ready}}
 
-    @app.get("/ready", responses=success(Ready, "Pictures can be asked for.") | waiting | errors())
+    @app.get("/ready", responses=success(Ready, "Pictures can be asked for.") | errors() | waiting)
     async def ready() -> Response:
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 

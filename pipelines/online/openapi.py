@@ -23,9 +23,10 @@ REASONS = {
     422: "This idempotency key was used with another body.",
     429: "As many wait as this server takes, or the key's rate is used up; `Retry-After` says when to try again.",
     500: "The server, or the model, failed.",
-    503: "The model is being loaded, its process died, or the server is stopping; try again after `Retry-After`.",
+    503: "The model is being loaded, a process died, or the server is stopping; try again after `Retry-After`.",
     504: "No answer within the deadline; try again when less waits.",
 }
+ANYWHERE = {429, 500, 503}  # of any route: more at once than the server takes, its failure, nobody there to answer
 REQUEST_ID = {
     "description": "The request's own `x-request-id`, or one that was made for it.",
     "required": True,
@@ -180,13 +181,13 @@ EVENT_STREAM = {
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for FastAPI's `responses`; 500 is among them without being named.
+    """The error answers of a route, for FastAPI's `responses`; those `ANYWHERE` are among them without being named.
 
     Raises:
         KeyError: no error of this server has that status.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({*statuses, 500}):
+    for status in sorted({*statuses, *ANYWHERE}):
         found[status] = {"model": ErrorBody, "description": REASONS[status], "headers": dict(HEADERS.get(status, {}))}
     return found
 
