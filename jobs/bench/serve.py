@@ -45,8 +45,6 @@ def measure_serve(images: int, rounds: int) -> dict[str, Any]:
     cores = os.cpu_count() or 1
     if images < 2 * CONCURRENT:
         raise InvalidJob(f"{CONCURRENT} requests at once take at least {2 * CONCURRENT} images, got {images}")
-    # Ray's 15 would yield to whatever else the machine does, the bare loops and LitServe would not.
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     commands = install("litserve")
     found: dict[str, Any] = {"cores": cores, "concurrent": CONCURRENT, "litserve": "0.2.19"}
     for processes in sorted({1, cores}):

@@ -29,6 +29,8 @@ LEAN = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
 }
 ERRORS = {proxy.CALLBACK: proxy.IMPORT_PATH}
+# Ray's 15 lets whatever else the machine does go first, which is right for a job in the background, not for a server.
+PRIORITY = {"RAY_worker_niceness": "0"}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -82,7 +84,7 @@ def server_running(
         # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
-        for name, value in (LEAN | ERRORS).items():
+        for name, value in (LEAN | ERRORS | PRIORITY).items():
             os.environ.setdefault(name, value)
         ray.init(
             address="local",  # never a cluster that happens to run here
