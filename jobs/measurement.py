@@ -20,6 +20,7 @@ from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob
 from pipelines.manifest import SUCCESS, finished_shards, read_manifest
 from pipelines.plan import load_plan
+from pipelines.provenance import Provenance
 from pipelines.storage import open_store
 
 FEWEST = 32  # images of a worker that tell its speed
@@ -72,13 +73,16 @@ def measure(job: BatchJob) -> Measurement:
     source = source_of(job)
     job.check_model_takes_it(source.rules)
     generator = source.load(job.pool.batch_size, job.pool.device)
-    requests = [job.request(f"a picture of number {index}") for index in range(generator.batch_size)]
+    asked = [job.request(f"a picture of number {index}") for index in range(generator.batch_size)]
+    requests = [source.rules.resolve(request) for request in asked]
     generator.generate(requests)
     began = time.perf_counter()
     results = generator.generate(requests)
     generated = time.perf_counter()
     encoder = Encoder(job.image_format, job.quality)
-    data = [encoder.encode(result.image) for result in results if isinstance(result, Success)]
+    label = Provenance(source.name, source.revision, job.metadata).label
+    made = zip(requests, results, strict=True)
+    data = [encoder.encode(result.image, label(request)) for request, result in made if isinstance(result, Success)]
     encoded = time.perf_counter()
     if not data:
         raise InvalidJob(f"{source.name} made no image of a batch of {len(requests)}; look at the parameters")

@@ -137,14 +137,15 @@ def plan_job(
     table = open_table(files, job.prompt_column, converted, first)
     encoder = Encoder(job.image_format, job.quality)
     settings = Settings(
-        source.name,
-        source.revision,
-        job.parameters(),
-        job.n,
-        job.seed,
-        job.image_format,
-        encoder.used_quality,
-        job.options.pinned(),
+        model=source.name,
+        model_revision=source.revision,
+        parameters=job.parameters(),
+        images_per_prompt=job.n,
+        seed=job.seed,
+        image_format=job.image_format,
+        quality=encoder.used_quality,
+        metadata=job.metadata,
+        options=job.options.pinned(),
     )
     wanted = Plan(
         prompts=files.absolute,

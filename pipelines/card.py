@@ -27,6 +27,7 @@ from .formats.layout import successes
 from .formats.parquet import dataset_schema, dtype_name
 from .manifest import Entry, ManifestSchema, read_manifest
 from .plan import Plan
+from .provenance import NONE
 from .storage import Store
 
 README = "README.md"
@@ -167,6 +168,7 @@ def counts(plan: Plan, census: Census) -> list[str]:
         ),
         f"| bytes of pictures | {census.bytes:,} |",
         f"| picture format | {settings.image_format}{f' quality {settings.quality}' if settings.quality else ''} |",
+        *([f"| metadata in the pictures | {settings.metadata} |"] if settings.metadata != NONE else []),
         f"| parameters, where a row names none | {markdown(parameters)} |",
         f"| job seed | {settings.seed} |",
         f"| config fingerprint | `{settings.fingerprint()}` |",

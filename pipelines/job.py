@@ -12,6 +12,7 @@ from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 from .encoding import Encoder
 from .errors import InvalidJob
 from .formats import output_format
+from .provenance import NONE, Provenance
 from .rows import MAX_IMAGES
 
 DEFAULT_BATCH = 16
@@ -100,6 +101,7 @@ class BatchJob:
         image_format: png, jpeg or webp.
         output_format: imagefolder, webdataset or parquet.
         quality: 1 to 100 for jpeg and webp.
+        metadata: what pictures' files say of their making: none, provenance or full (`provenance.py`).
         n: images for each row that does not say it itself, 1 to 100.
         seed: from which rows without one get theirs.
         size: "WxH" instead of width and height, in pixels.
@@ -123,6 +125,7 @@ class BatchJob:
     image_format: str = "png"
     output_format: str = "imagefolder"
     quality: int | None = None
+    metadata: str = NONE
     n: int = 1
     seed: int = 0
     size: str | None = None
@@ -150,6 +153,7 @@ class BatchJob:
             given = ", ".join(self.options.given())
             raise InvalidJob(f"{given}: a server runs its model as it was started; give these to `imagegen serve`")
         Encoder(self.image_format, self.quality)
+        Provenance("", "", self.metadata)
         output_format(self.output_format)
         FailureBudget.parse(self.max_failures)
         between("n", self.n, 1, MAX_IMAGES)

@@ -18,6 +18,7 @@ from typing import Any
 
 from .errors import ForeignOutput, InvalidJob, NoPlan
 from .prompt_table import PlannedFile, PromptTable
+from .provenance import NONE
 from .shard_reader import Piece, Shard
 from .storage import Store
 
@@ -58,6 +59,7 @@ class Settings:
         quality: 1 to 100, None for png.
         options: of a diffusers model, those that decide pictures; absent from plan and fingerprint where there are
             none.
+        metadata: a level of `provenance.LEVELS`; younger than the first plans, and absent where it is `none`.
     """
 
     model: str
@@ -68,11 +70,14 @@ class Settings:
     image_format: str
     quality: int | None
     options: Mapping[str, Any] = field(default_factory=dict)
+    metadata: str = NONE
 
     def to_dict(self) -> dict[str, Any]:
         fields = dataclasses.asdict(self)
         if not self.options:
             del fields["options"]
+        if self.metadata == NONE:
+            del fields["metadata"]
         return fields
 
     def fingerprint(self) -> str:

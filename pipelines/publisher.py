@@ -19,6 +19,7 @@ from .encoding import EncodeFailed, Encoder
 from .errors import StoreDenied, StoreFull, StoreUnavailable
 from .formats import ShardWriter
 from .manifest import SUCCESS, Entry
+from .provenance import Provenance
 from .storage import Store
 from .work import Item, Recipe, failed_entry, item_entry
 
@@ -43,6 +44,8 @@ class Publisher:
 
     def __init__(self, store: Store, recipe: Recipe, encoder: Encoder, worker: str) -> None:
         self.store, self.recipe, self.encoder, self.worker = store, recipe, encoder, worker
+        settings = recipe.settings
+        self.provenance = Provenance(settings.model, settings.model_revision, settings.metadata)
         self.broken: StoreFull | StoreDenied | None = None
         self.threads = ThreadPoolExecutor(store.threads, thread_name_prefix="publish")
         self.room = threading.BoundedSemaphore(store.threads * (1 + WAITING))
@@ -93,7 +96,7 @@ class Publisher:
 
     def store_image(self, writer: ShardWriter, item: Item, result: Success, group: Published) -> Entry:
         begun = time.perf_counter()
-        data = self.encoder.encode(result.image)
+        data = self.encoder.encode(result.image, self.provenance.label(item.request))
         encoded = time.perf_counter()
         stored = writer.add(item.row, item.image_index, self.encoder.extension, data)
         group.encode += encoded - begun

@@ -20,6 +20,7 @@ from .options import (
     LogFile,
     LongPrompts,
     Lora,
+    Metadata,
     MicroBatch,
     NoSafetyChecker,
     Offload,
@@ -64,6 +65,7 @@ def generate(
     image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
     output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
+    metadata: Metadata = None,
     input_format: Annotated[
         str | None,
         typer.Option(

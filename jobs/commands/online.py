@@ -16,6 +16,7 @@ from .options import (
     Fast,
     LongPrompts,
     Lora,
+    Metadata,
     MicroBatch,
     NoSafetyChecker,
     Offload,
@@ -62,6 +63,7 @@ def serve(
     api_keys: Annotated[str | None, typer.Option(help="File with an API key a line; or IMAGEGEN_API_KEYS.")] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Pictures a minute for each key; default no limit.")] = None,
     max_body: Annotated[int | None, typer.Option(help="Bytes of a request; default 1 MiB.")] = None,
+    metadata: Metadata = None,
     max_upscale: Annotated[
         int | None, typer.Option(help="Pixels a side that post-processing may make; default 2048.")
     ] = None,

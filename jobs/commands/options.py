@@ -21,6 +21,10 @@ CpusPerWorker = Annotated[float | None, typer.Option(help="CPUs of each worker; 
 BatchSize = Annotated[int | None, typer.Option(help="Images computed together; changes no image.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 RayAddress = Annotated[str | None, typer.Option(help="Address of a Ray cluster; default: Ray on this machine.")]
+Metadata = Annotated[
+    str | None,
+    typer.Option(help="In the pictures' files: none (default), provenance (made by a model), full (and all settings)."),
+]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
 PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]
 

@@ -164,6 +164,9 @@ class JobFile(Section):
     )
     image_format: Literal["png", "jpeg", "webp"] = Field("png", description="Of the pictures.")
     quality: int | None = Field(None, ge=1, le=100, description="For jpeg and webp; default 90.")
+    metadata: Literal["none", "provenance", "full"] = Field(
+        "none", description="In the pictures' files: that a model made them; in full, all settings too."
+    )
     output_format: Literal["imagefolder", "webdataset", "parquet"] = Field(
         "imagefolder", description="How the dataset lies in its folder."
     )

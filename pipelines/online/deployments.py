@@ -30,6 +30,7 @@ from imagen_model.generation import RequestRules
 
 from ..calibrating import settled
 from ..endpoint import API_KEY
+from ..provenance import Provenance
 from ..stage import Source
 from ..storage import open_store
 from ..weights import find_source
@@ -54,7 +55,8 @@ class Model:
 
     async def __init__(self, source: Source, settings: ServeSettings) -> None:  # type: ignore[misc]  # Serve awaits it
         generator = await asyncio.to_thread(source.load, settings.batch_size, settings.device)
-        self.painter = Painter(generator, settings.batch_size, settings.max_queue)
+        provenance = Provenance(source.name, source.revision, settings.metadata)
+        self.painter = Painter(generator, settings.batch_size, settings.max_queue, provenance)
         self.telling = asyncio.get_running_loop().create_task(self.tell())
 
     async def paint(self, job: Job) -> list[Picture] | Refusal:
@@ -160,7 +162,8 @@ def surroundings(settings: ServeSettings, service: Service) -> Surroundings:
     address = str(ray.get_runtime_context().gcs_address)
     names = tuple(sorted(service.model.names))
     seconds = settings.keep_days * 24 * 3600
-    return Surroundings(settings.own_url, names, address, settings.max_batch_requests, environment, seconds)
+    most = settings.max_batch_requests
+    return Surroundings(settings.own_url, names, address, most, settings.metadata, environment, seconds)
 
 
 def batch_folder(settings: ServeSettings) -> str:

@@ -15,6 +15,7 @@ from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Gener
 
 from ..encoding import EncodeFailed, Encoder
 from ..generating import failure_of
+from ..provenance import Provenance
 from .batcher import Batch, Batcher, DeadlineExceeded, Drawn, QueueFull
 
 QUEUE_FULL = "queue_full"
@@ -87,7 +88,13 @@ class Load:
 class Painter:
     """Belongs to one event loop."""
 
-    def __init__(self, generator: Generator, batch_size: int | None, max_queue: int) -> None:
+    def __init__(
+        self, generator: Generator, batch_size: int | None, max_queue: int, provenance: Provenance | None = None
+    ) -> None:
+        """Args:
+        provenance: for the label in every file; None for none.
+        """
+        self.provenance = provenance or Provenance("", "")
         self.batches: list[Batch] = []
         self.batcher = Batcher(generator, batch_size, max_queue, self.batches.append)
         # Pillow's encoders let go of the interpreter's lock, so files are written while the next batch runs.
@@ -116,7 +123,7 @@ class Painter:
         if job.partial_images:
 
             def tell(index: int, number: int, image: Image.Image) -> None:
-                tasks.append(loop.create_task(self.tell(events, job.encoder, index, number, image)))
+                tasks.append(loop.create_task(self.tell(events, job, index, number, image)))
 
             def passed(index: int, number: int, image: Image.Image) -> None:
                 loop.call_soon_threadsafe(tell, index, number, image)
@@ -159,7 +166,7 @@ class Painter:
             events.put_nowait(Refusal(drawn.result.code.value, drawn.result.message))
             return
         try:
-            data = await self.encode(job.encoder, drawn.result.image)
+            data = await self.encode(job, index, drawn.result.image)
             events.put_nowait(Picture(index, data, waited=drawn.waited))
         except EncodeFailed as error:
             events.put_nowait(Refusal(ErrorCode.ENCODE_FAILED.value, str(error)))
@@ -167,13 +174,12 @@ class Painter:
             failure = failure_of(error)
             events.put_nowait(Refusal(failure.code.value, failure.message))
 
-    async def tell(
-        self, events: asyncio.Queue[Event], encoder: Encoder, index: int, number: int, image: Image.Image
-    ) -> None:
-        events.put_nowait(Picture(index, await self.encode(encoder, image), partial=number))
+    async def tell(self, events: asyncio.Queue[Event], job: Job, index: int, number: int, image: Image.Image) -> None:
+        events.put_nowait(Picture(index, await self.encode(job, index, image), partial=number))
 
-    async def encode(self, encoder: Encoder, image: Image.Image) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self.encoders, encoder.encode, image)
+    async def encode(self, job: Job, index: int, image: Image.Image) -> bytes:
+        label = self.provenance.label(job.requests[index])
+        return await asyncio.get_running_loop().run_in_executor(self.encoders, job.encoder.encode, image, label)
 
     async def close(self) -> None:
         await self.batcher.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imagen_model.open_models.options import ModelOptions
@@ -11,7 +13,7 @@ MAX_N = 10  # pictures of one request, as in OpenAI's API
 
 
 class ServeSettings(BaseModel):
-    """Apart from the model and its options none of it changes a byte of a picture.
+    """Apart from the model and its options none of it changes a pixel, and only `metadata` a byte of a file.
 
     Args:
         model: name or URL as `pipelines.weights.find_source` takes it.
@@ -28,6 +30,7 @@ class ServeSettings(BaseModel):
         api_keys: a file with one key a line; beside it, or instead, `IMAGEGEN_API_KEYS` holds keys between commas.
         rate_limit: pictures a minute for each key; None for no limit.
         max_body: bytes of a request's body.
+        metadata: what pictures' files say of their making: none, provenance or full.
         max_upscale: pixels a side that post-processing may make; 8192 of them squared are 200 MB a picture.
         url_seconds, url_megabytes: how long, and how much of them together, pictures asked for by URL are kept.
         public_url: what these URLs begin with, such as https://images.example.org; None for the address asked.
@@ -66,6 +69,7 @@ class ServeSettings(BaseModel):
     api_keys: str | None = None
     rate_limit: int | None = Field(default=None, ge=MAX_N)
     max_body: int = Field(default=2**20, ge=1024, le=2**30)
+    metadata: Literal["none", "provenance", "full"] = "none"
     max_upscale: int = Field(default=2048, ge=1, le=MAX_UPSCALED)
     url_seconds: float = Field(default=3600.0, gt=0)
     url_megabytes: float = Field(default=256.0, gt=0)

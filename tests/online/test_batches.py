@@ -301,7 +301,7 @@ def test_batches_survive_the_death_of_any_process_and_a_new_server(
 
 def test_two_servers_do_not_share_a_folder(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
-    surroundings = Surroundings("http://127.0.0.1:1", ("flat",), "none", 100, {}, 3600.0)
+    surroundings = Surroundings("http://127.0.0.1:1", ("flat",), "none", 100, "none", {}, 3600.0)
 
     async def second() -> None:
         runner = BatchRunner(BatchStore(store), surroundings)

@@ -19,6 +19,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from imagen_model.catalog import find_model
+from imagen_model.generation import GenerationRequest
+from pipelines.encoding import Encoder
+from pipelines.provenance import Provenance
+
 from ..chromium import needs_chromium
 from .conftest import KEY, Server
 
@@ -60,11 +65,15 @@ def generate(page: Page, prompt: str, seed: str = "", count: int = 1) -> Locator
     return cards
 
 
-def download(page: Page, card: Locator) -> Image.Image:
+def downloaded(page: Page, card: Locator) -> bytes:
     with page.expect_download() as waiting:
         card.get_by_role("button", name="Download").click()
     assert re.fullmatch(r"imagegen-\d+\.png", waiting.value.suggested_filename)
-    picture = Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes()))
+    return Path(waiting.value.path()).read_bytes()
+
+
+def download(page: Page, card: Locator) -> Image.Image:
+    picture = Image.open(io.BytesIO(downloaded(page, card)))
     picture.load()
     return picture
 
@@ -98,13 +107,23 @@ def test_a_picture_grows_and_is_the_one_of_its_seed(page: Page, server_url: str)
 
     direct = ask(server_url, prompt="a red circle", seed=7, response_format="b64_json")["data"][0]
     same = Image.open(io.BytesIO(base64.b64decode(direct["b64_json"])))
-    picture = download(page, card)
-    assert picture.convert("RGB").tobytes() == same.convert("RGB").tobytes()
-    lines = picture.text["parameters"].split("\n")  # type: ignore[attr-defined]
-    assert lines[0] == "a red circle"
-    assert "Seed: 7, Size: 256x256, Model: imagen-small" in lines[-1]
-    assert json.loads(picture.text["imagegen"])["seed"] == 7  # type: ignore[attr-defined]
-    assert "trainedAlgorithmicMedia" in picture.text["XML:com.adobe.xmp"]  # type: ignore[attr-defined]
+    model = find_model("imagen-small")
+    asked = model.rules.resolve(GenerationRequest("a red circle", 7))
+    label = Provenance(model.name, model.revision, "full").label(asked)
+    assert downloaded(page, card) == Encoder("png").encode(same, label)
+
+
+def test_a_download_holds_any_prompt_as_generate_writes_it(page: Page, server_url: str) -> None:
+    page.get_by_label("What to avoid").fill('日落, "blue"')
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Guidance").fill("1.5")
+    card = generate(page, HARD, "3").first
+    body: dict[str, Any] = {"prompt": HARD, "negative_prompt": '日落, "blue"', "seed": 3, "guidance_scale": 1.5}
+    answer = ask(server_url, response_format="b64_json", **body)["data"][0]
+    model = find_model("imagen-small")
+    label = Provenance(model.name, model.revision, "full").label(model.rules.resolve(GenerationRequest(**body)))
+    with Image.open(io.BytesIO(base64.b64decode(answer["b64_json"]))) as picture:
+        assert downloaded(page, card) == Encoder("png").encode(picture, label)
 
 
 def test_seeds_count_up_and_one_is_used_again(page: Page) -> None:

@@ -15,11 +15,14 @@ from typing import IO, Any
 import pyarrow.parquet as pq
 from PIL import Image
 
+from imagen_model.generation import PARAMETERS, GenerationRequest
+
 from ...encoding import Encoder
 from ...formats import output_format
 from ...formats.layout import successes
 from ...manifest import SUCCESS, Entry, finished_shards, read_manifest
 from ...plan import Plan
+from ...provenance import Provenance
 from ...storage import Store
 from ..errors import refused
 from ..service import images_body
@@ -50,9 +53,11 @@ def write_outputs(
             assert plan is not None
             entries = read_manifest(dataset, shard).to_pylist()
             pictures = output_format(plan.output_format).pictures(dataset, shard, successes(entries))
+            settings = plan.settings
+            provenance = Provenance(settings.model, settings.model_revision, settings.metadata)
             for row, group in groupby(entries, key=lambda entry: entry["row"]):
                 left.discard(row)
-                if write_row(batch, ids[row], list(group), pictures, good, bad):
+                if write_row(batch, ids[row], list(group), pictures, provenance, good, bad):
                     completed += 1
                 else:
                     failed += 1
@@ -66,6 +71,7 @@ def write_row(
     custom_id: str,
     entries: list[Entry],
     pictures: Iterator[tuple[Entry, bytes | None]],
+    provenance: Provenance,
     good: IO[bytes],
     bad: IO[bytes],
 ) -> bool:
@@ -79,11 +85,11 @@ def write_row(
         lost = BatchError(code="picture_lost", message="the picture was made and is no longer stored")
         bad.write(failure_line(batch, custom_id, lost))
         return False
-    good.write(answer_line(batch, custom_id, 200, success_body(found)))
+    good.write(answer_line(batch, custom_id, 200, success_body(found, provenance)))
     return True
 
 
-def success_body(found: Iterable[tuple[Entry, bytes | None]]) -> dict[str, Any]:
+def success_body(found: Iterable[tuple[Entry, bytes | None]], provenance: Provenance) -> dict[str, Any]:
     items, first = [], None
     for entry, data in found:
         first = first or entry
@@ -91,11 +97,20 @@ def success_body(found: Iterable[tuple[Entry, bytes | None]]) -> dict[str, Any]:
         encoder = Encoder(entry["output_format"], entry["output_quality"])
         if encoder.image_format != entry["format"]:
             with Image.open(io.BytesIO(data)) as picture:
-                data = encoder.encode(picture.convert("RGB"))
+                data = encoder.encode(picture.convert("RGB"), provenance.label(request_of(entry)))
         items.append({"b64_json": base64.b64encode(data).decode(), "seed": entry["seed"]})
     assert first is not None
     created = int(first["created_at"].timestamp())
     return images_body(items, first["output_format"], f"{first['width']}x{first['height']}", created)
+
+
+def request_of(entry: Entry) -> GenerationRequest:
+    """What the picture was made from."""
+    own: dict[str, Any] = {
+        name: entry.get(name) for name in ("prompt", "seed", "negative_prompt", *PARAMETERS, "post_processing")
+    }
+    width, height = (entry.get(f"generated_{side}", entry[side]) for side in ("width", "height"))
+    return GenerationRequest(**own, width=width, height=height)
 
 
 def answer_line(batch: str, custom_id: str, status: int, body: dict[str, Any]) -> bytes:

@@ -46,6 +46,7 @@ class Surroundings:
     names: tuple[str, ...]
     ray_address: str
     most: int
+    metadata: str
     environment: Mapping[str, str]
     keep_seconds: float
 
@@ -177,7 +178,9 @@ class BatchRunner:
     async def run_process(self, batch: str) -> int:
         """The exit status."""
         about = self.surroundings
-        order = Order(self.store.store.url, batch, about.url, about.names, about.ray_address, about.most)
+        order = Order(
+            self.store.store.url, batch, about.url, about.names, about.ray_address, about.most, about.metadata
+        )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -48,6 +48,7 @@ class Order:
         url: of the server; names: of its model.
         ray_address: of the cluster that the server runs on.
         most: requests that a batch may have.
+        metadata: in the pictures' files, as the server's own answers have it.
     """
 
     folder: str
@@ -56,6 +57,7 @@ class Order:
     names: tuple[str, ...]
     ray_address: str
     most: int
+    metadata: str = "none"
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -157,6 +159,7 @@ class Work:
                 failed = min(progress.failed, done)
                 self.show(done - failed, failed)
 
+        plan = self.plan()
         job = BatchJob(
             self.store.store.child_url(f"{self.run}/prompts.parquet"),
             self.dataset_url,
@@ -164,6 +167,7 @@ class Work:
             endpoint=self.order.url,
             prompt_column="prompt",
             report=False,
+            metadata=plan.settings.metadata if plan else self.order.metadata,  # the server may have changed its mind
             pool=Pool(workers=WORKERS, cpus_per_worker=WORKER_CPUS, ray_address=self.order.ray_address),
         )
         run_batch(job, follow, self.model())

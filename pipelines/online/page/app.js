@@ -75,11 +75,12 @@ async function draw(card, signal, ends) {
       waiting: (seconds) => gallery.wait(card, seconds),
     });
     const seconds = (performance.now() - began) / 1000;
-    const defaults = offered.find((model) => model.id === card.request.model)?.defaults ?? {};
-    const request = { ...defaults, ...card.request, seed: seed ?? card.request.seed };
+    const model = offered.find((each) => each.id === card.request.model);
+    const request = { ...model?.defaults, ...card.request, seed: seed ?? card.request.seed };
     // What was asked of the model stays; the file is larger where it was upscaled afterwards.
-    if (size && !request.post_processing) request.size = size;
-    const picture = { request, blob, seconds, ...(size && { size }) };
+    if (request.post_processing) request.size ??= model?.sizes?.[0];
+    else if (size) request.size = size;
+    const picture = { request, blob, seconds, revision: model?.revision, ...(size && { size }) };
     ends.drawn += 1;
     gallery.done(card, picture);
     await keep(picture);
@@ -122,7 +123,7 @@ async function act(name, picture, card) {
     gallery.closeViewer();
     byId("prompt").focus();
   } else if (name === "download") {
-    save(await withMetadata(picture.blob, picture.request), `imagegen-${picture.request.seed}.png`);
+    save(await withMetadata(picture.blob, picture.request, picture.revision), `imagegen-${picture.request.seed}.png`);
   } else if (name === "remove") {
     await history.remove(picture.id);
     gallery.closeViewer();
