@@ -124,14 +124,14 @@ def metric_names() -> set[str]:
     return {name for name in names if not name.endswith("_created")}
 
 
-def test_the_dashboard_and_the_readme_name_the_metrics_that_there_are() -> None:
+def test_the_dashboard_and_the_docs_name_the_metrics_that_there_are() -> None:
     dashboard = json.loads((ROOT / "infra/serve/grafana.json").read_text())
     named = set(re.findall(r"imagegen_\w+", json.dumps([panel["targets"] for panel in dashboard["panels"]])))
     assert named <= metric_names() and len(named) >= 12
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs/how-to/serve.md").read_text()
     for name in metric_names():
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        assert base in readme, base
+        assert base in page, base
 
 
 def test_the_yaml_is_what_serve_and_the_builder_take() -> None:
