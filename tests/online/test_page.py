@@ -192,7 +192,7 @@ def test_best_of_and_what_is_done_afterwards(page: Page, server_url: str) -> Non
     page.get_by_role("dialog").get_by_role("button", name="Use all settings").click()
     expect(best).to_have_value("2")
     expect(steps).to_have_value(wanted)
-    expect(page.locator("#size")).to_have_value("")  # the finished size is nothing that could be asked for
+    expect(page.locator("#size")).to_have_value("256x256")  # asked of the model; the finished one cannot be
 
 
 def test_history_survives_a_reload_until_it_is_cleared(page: Page) -> None:
