@@ -9,9 +9,9 @@ from imagen_model.open_models.options import ModelOptions
 from pipelines.calibrating import Calibration, calibrate
 from pipelines.errors import InvalidJob
 
+from .console import print_json
 from .display import size_of
 from .exit_codes import ExitCode
-from .report import print_json
 
 
 def calibrate_command(

@@ -9,9 +9,9 @@ from typing import Any
 from pipelines.captioning import CaptionJob, CaptionSummary, run_captioning
 from pipelines.job import Pool
 
+from .console import print_json
 from .display import ProgressLine, duration
 from .exit_codes import ExitCode
-from .report import print_json
 from .run import show_warning
 
 

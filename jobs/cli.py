@@ -16,7 +16,8 @@ from .commands.outputs import export, report, status, verify
 from .commands.planning import plan
 from .commands.prompts import expand
 from .commands.schedules import schedule
-from .exit_codes import ExitCode, leave
+from .console import say
+from .exit_codes import ExitCode, exit_code_of, leave
 
 app = typer.Typer(
     name="imagegen",
@@ -58,11 +59,7 @@ def main() -> None:
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except Exception as error:
-        from .report import exit_code_of
-
         code = exit_code_of(error)
     if code == ExitCode.INTERRUPTED:
-        from .report import say
-
         say("imagegen: interrupted; finished shards are kept: run the same command again to go on")
     leave(code)

@@ -12,12 +12,12 @@ from pathlib import Path
 from pipelines.errors import InvalidJob
 
 from .cluster.submission import Cluster
+from .console import print_json, say
 from .display import duration, table
 from .exit_codes import ExitCode
 from .job_files.reading import InvalidJobFile, load_job
 from .job_files.references import RunContext
 from .job_files.runs import new_context, unreachable
-from .report import print_json, say
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 

@@ -17,8 +17,8 @@ from imagen_model.worlds import UnknownWorld, World, find_world
 from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
+from .console import print_json, say
 from .exit_codes import ExitCode
-from .report import print_json, say
 
 DRAWN_AT = 64  # pixels, of drawings where the world does not say at which side it reads pictures
 

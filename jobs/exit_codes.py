@@ -1,4 +1,4 @@
-"""What the command's exit status says, the same for every command."""
+"""What the command's exit status says, the same for every command, and which error ends it with which."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import sys
 from enum import IntEnum
 from typing import NoReturn
+
+from .console import say
 
 
 class ExitCode(IntEnum):
@@ -23,3 +25,37 @@ def leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def expected(error: Exception) -> ExitCode | None:
+    """With which status an error that a user may meet ends the command; None for a bug."""
+    from typer import TyperException
+
+    from imagen_model.catalog import ModelNotFound
+    from imagen_model.generation import InvalidRequest
+    from pipelines.errors import PipelineError, SetupError, Stopped, TooManyFailures
+
+    match error:
+        case TooManyFailures():
+            return ExitCode.FAILURE_BUDGET_EXCEEDED
+        case Stopped():
+            return ExitCode.INTERRUPTED
+        case TyperException() | SetupError() | ModelNotFound() | InvalidRequest():
+            return ExitCode.USAGE
+        case PipelineError():
+            return ExitCode.ERROR
+    return None
+
+
+def status_of(error: Exception) -> ExitCode:
+    """The same, where a bug is an error as any other."""
+    return expected(error) or ExitCode.ERROR
+
+
+def exit_code_of(error: Exception) -> int:
+    """Print an expected error and say with which status to exit; anything else is a bug and raised."""
+    status = expected(error)
+    if status is None:
+        raise error
+    say(f"imagegen: {error.format_message() if hasattr(error, 'format_message') else error}")
+    return status

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipelines.expanding import Expanded, ExpansionJob, expand
 
+from .console import print_json, say
 from .exit_codes import ExitCode
-from .report import print_json, say
 
 
 def expand_command(settings: dict[str, Any], as_json: bool) -> int:

@@ -6,9 +6,9 @@ import dataclasses
 
 from pipelines.export import Export, export
 
+from .console import print_json
 from .display import ShardLine, size_of
 from .exit_codes import ExitCode
-from .report import print_json
 
 
 def export_command(source: str, output: str, output_format: str, as_json: bool) -> int:

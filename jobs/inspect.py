@@ -7,9 +7,9 @@ import dataclasses
 from pipelines.status import Status, read_status
 from pipelines.verify import Verification, verify
 
+from .console import print_json
 from .display import filtered, size_of
 from .exit_codes import ExitCode
-from .report import print_json
 
 
 def status_command(output: str, as_json: bool) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pipelines.errors import InvalidJob
 
+from .console import print_json, say
 from .exit_codes import ExitCode
 from .job_files.reading import InvalidJobFile, load_job
 from .job_files.runs import check_here, new_context
 from .job_files.times import Times
-from .report import print_json, say
 from .run import run_command
 
 

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from .console import say
 from .job_files.settings import Notification
-from .report import say
 
 TRIES = 6
 FIRST_WAIT = 1.0  # seconds before the second try, twice as long before each further one

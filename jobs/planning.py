@@ -9,10 +9,10 @@ from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob
 
 from .capacity import Estimate, Question, estimate
+from .console import print_json, say
 from .display import duration, size_of
 from .exit_codes import ExitCode
 from .measurement import Measurement, choose_measurement, measure, measurement_of, save_measurement
-from .report import print_json, say
 
 
 def plan_command(

@@ -1,51 +1,20 @@
-"""From an error to one message on standard error and an exit code."""
+"""`imagegen report`: the page beside a dataset."""
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
+import dataclasses
 
+from pipelines.report import write_report
+
+from .console import print_json
+from .display import duration
 from .exit_codes import ExitCode
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, default=str))
-
-
-def expected(error: Exception) -> ExitCode | None:
-    """With which status an error that a user may meet ends the command; None for a bug."""
-    from typer import TyperException
-
-    from imagen_model.catalog import ModelNotFound
-    from imagen_model.generation import InvalidRequest
-    from pipelines.errors import PipelineError, SetupError, Stopped, TooManyFailures
-
-    match error:
-        case TooManyFailures():
-            return ExitCode.FAILURE_BUDGET_EXCEEDED
-        case Stopped():
-            return ExitCode.INTERRUPTED
-        case TyperException() | SetupError() | ModelNotFound() | InvalidRequest():
-            return ExitCode.USAGE
-        case PipelineError():
-            return ExitCode.ERROR
-    return None
-
-
-def status_of(error: Exception) -> ExitCode:
-    """The same, where a bug is an error as any other."""
-    return expected(error) or ExitCode.ERROR
-
-
-def exit_code_of(error: Exception) -> int:
-    """Print an expected error and say with which status to exit; anything else is a bug and raised."""
-    status = expected(error)
-    if status is None:
-        raise error
-    say(f"imagegen: {error.format_message() if hasattr(error, 'format_message') else error}")
-    return status
+def report_command(output: str, price_per_gpu_hour: float | None, as_json: bool) -> int:
+    made = write_report(output, price_per_gpu_hour)
+    if as_json:
+        print_json(dataclasses.asdict(made))
+    else:
+        print(f"{made.page}: {made.rows:,} rows, {made.drawn:,} new thumbnails, written in {duration(made.seconds)}")
+    return ExitCode.SUCCESS

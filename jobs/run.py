@@ -11,15 +11,16 @@ from pipelines.errors import TooManyFailures
 from pipelines.progress import Progress, Summary
 from pipelines.reporting import PAGE
 from pipelines.stopping import stopping_on_sigterm
+from pipelines.storage import open_store
 
+from .console import print_json, say
 from .display import ProgressLine, describe_summary
-from .exit_codes import ExitCode
+from .exit_codes import ExitCode, status_of
 from .job_files.reading import LoadedJob
 from .job_files.references import RunContext
 from .job_files.runs import check_here
 from .job_files.settings import JobFile
 from .notification import Notifier
-from .report import print_json, say, status_of
 
 STATES = {
     ExitCode.SUCCESS: "succeeded",
@@ -96,7 +97,7 @@ def finish(summary: Summary, report: bool, as_json: bool) -> int:
         print_json(dataclasses.asdict(summary))
     else:
         print(describe_summary(summary))
-        if report:
+        if report and open_store(summary.output).exists(PAGE):  # where nothing was left to do, none is written
             print(f"report: {summary.output.rstrip('/')}/{PAGE}")
     return ExitCode.FAILED_ROWS if summary.failed else ExitCode.SUCCESS
 

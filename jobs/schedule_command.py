@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 
 from pipelines.errors import InvalidJob
 
+from .console import print_json, say
 from .display import duration, table
 from .exit_codes import ExitCode
 from .job_files.lines import Mistake
 from .job_files.reading import InvalidJobFile, load_job
 from .job_files.runs import new_context
-from .report import print_json, say
 from .scheduling.history import DATABASE, History, Run
 from .scheduling.processes import Processes
 from .scheduling.scheduler import ScheduledJob, Scheduler

@@ -14,8 +14,8 @@ from pipelines.calibrating import settled
 from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
+from .console import say
 from .exit_codes import ExitCode
-from .report import say
 
 
 def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, log_file: str | None) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from imagen_model.training.job import InvalidTrainingJob, read_training_job
 
+from .console import say
 from .exit_codes import ExitCode
-from .report import say
 
 
 def train_command(path: Path) -> int:

@@ -16,13 +16,11 @@ import os
 import pickle
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 # Read by Ray at import.
@@ -45,6 +43,7 @@ from .job import Pool  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
 from .shard_reader import Shard, read_shard  # noqa: E402
 from .stage import Record, Stage, describe  # noqa: E402
+from .worker_imports import import_path, own_code  # noqa: E402
 
 SHARDS_AT_A_WORKER = 2  # one whose images are made, one that is read or committed meanwhile
 SPARE_CPUS = 2  # logical, for what Ray runs beside the workers on this machine
@@ -138,6 +137,7 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
             with keeping_sigterm():
                 ray.init(
                     address=address or "local",  # never a cluster that happens to run here
+                    job_config=own_code(address),
                     num_cpus=int(workers * pool.cpus_per_worker + SPARE_CPUS + 0.999) if local else None,
                     object_store_memory=OBJECT_STORE if local else None,
                     include_dashboard=False if local else None,
@@ -181,20 +181,6 @@ def check_answers(address: str) -> None:
         raise InvalidJob(
             f"no Ray cluster answers at {address} ({error}); give its head as host:port, or none to use this machine"
         ) from None
-
-
-@contextmanager
-def import_path() -> Iterator[None]:
-    """Workers on this machine find the modules that this process finds, installed or not."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
 
 
 def choose_workers(pool: Pool, shards: int) -> Workers:

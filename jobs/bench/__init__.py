@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pipelines.errors import InvalidJob
 
+from ..console import print_json, say
 from ..exit_codes import ExitCode
-from ..report import print_json, say
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
 # Minutes; only when asked for.

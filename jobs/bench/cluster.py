@@ -21,7 +21,7 @@ import pyarrow.dataset as pads
 from pipelines.batch import run_batch
 from pipelines.job import BatchJob, Pool
 
-from ..report import say
+from ..console import say
 from .sleeper import SleepingSource
 from .tables import write_prompts
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from imagen_model.open_models.options import ModelOptions
 
-from ..report import say
+from ..console import say
 from .bare import run_together
 from .diffusers import BATCHES, let_workers_compete
 from .diffusers_model import SIDE, write_turbo

@@ -25,7 +25,7 @@ from imagen_model.imagen_generator import ImagenGenerator
 from imagen_model.training.building import OWN_TEXT_ENCODER
 from imagen_model.worlds import find_world
 
-from ..report import say
+from ..console import say
 from .peer import install
 from .throughput import ratio
 

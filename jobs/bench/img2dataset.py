@@ -27,7 +27,7 @@ from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Success
 from pipelines.encoding import Encoder
 
-from ..report import say
+from ..console import say
 from .img2dataset_peer import PYTHONS, PeerSettings, Rates, run_peer
 from .peer import install
 from .tables import write_prompts

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines.errors import InvalidJob
 from pipelines.model_cache import cache_folder
 
-from ..report import say
+from ..console import say
 
 
 def install(name: str, pythons: Sequence[tuple[int, int]] = (), with_needs: bool = True) -> Path:

@@ -17,7 +17,7 @@ from pipelines.errors import InvalidJob
 from pipelines.online.running import check_address, server_running
 from pipelines.online.settings import ServeSettings
 
-from ..report import say
+from ..console import say
 from .bare import bare_rate, requests
 from .client import Client
 from .litserve_peer import LitServeSettings, litserve_running

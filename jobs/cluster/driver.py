@@ -16,10 +16,10 @@ from pipelines.errors import InvalidJob
 from pipelines.stopping import request_stop
 from pipelines.storage import open_store
 
-from ..exit_codes import ExitCode, leave
+from ..console import say
+from ..exit_codes import ExitCode, exit_code_of, leave
 from ..job_files.reading import LoadedJob, load_job
 from ..job_files.runs import new_context
-from ..report import exit_code_of, say
 from ..run import run_command
 from .packing import DECIDING, JOB, TRAVELLING, code_hash, differences, installed
 

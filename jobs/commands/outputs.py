@@ -29,7 +29,7 @@ def verify(
 
 def report(output: Output, price_per_gpu_hour: PricePerGpuHour = None, as_json: AsJson = False) -> None:
     """Write OUTPUT/report.html: pictures, failures, speed, distributions, cost."""
-    from ..report_page import report_command
+    from ..report import report_command
 
     raise typer.Exit(report_command(output, price_per_gpu_hour, as_json))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from ..exit_codes import ExitCode, leave
-from ..report import exit_code_of, say
+from ..console import say
+from ..exit_codes import ExitCode, exit_code_of, leave
 from .processes import run_lock
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..errors import InvalidJob, WorkersFailed
 from ..quiet import ray_quiet
-from ..ray_flow import OBJECT_STORE, SPARE_CPUS, import_path, root_cause
+from ..ray_flow import OBJECT_STORE, SPARE_CPUS, root_cause
 from ..stage import Source
+from ..worker_imports import import_path, own_code
 from . import proxy
 from .keys import VARIABLE, read_keys
 from .settings import ServeSettings
@@ -88,6 +89,7 @@ def server_running(
             os.environ.setdefault(name, value)
         ray.init(
             address="local",  # never a cluster that happens to run here
+            job_config=own_code(None),
             num_cpus=cpus,
             object_store_memory=OBJECT_STORE,
             include_dashboard=False,

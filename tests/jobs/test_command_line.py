@@ -84,7 +84,7 @@ def test_a_wrong_call_is_refused_and_touches_nothing(tmp_path: Path, arguments: 
 def test_a_run_with_a_bad_row_ends_with_3_and_can_be_looked_at(tmp_path: Path) -> None:
     table = write_table(tmp_path / "prompts.parquet", ["a red circle", "", "a blue square", None])
     out = str(tmp_path / "out")
-    run = imagegen("generate", str(table), out, *FAST, "--json")
+    run = imagegen("generate", str(table), out, *FAST, "--no-report", "--json")
     assert run.returncode == 3, run.stderr
     summary = json.loads(run.stdout)
     assert (summary["rows"], summary["succeeded"], summary["failed"]) == (4, 2, 2)
@@ -98,6 +98,8 @@ def test_a_run_with_a_bad_row_ends_with_3_and_can_be_looked_at(tmp_path: Path) -
     assert "removed" in imagegen("verify", out, "--clean").stdout
     assert imagegen("verify", out).returncode == 0
     assert imagegen("retry", out, "--code", "nonsense").returncode == 2
+    idle = imagegen("retry", out, "--code", "out_of_memory")
+    assert idle.returncode == 3 and "nothing was left to do" in idle.stdout and "report:" not in idle.stdout
     other = imagegen("generate", str(table), out, *FAST, "--seed", "9")
     assert other.returncode == 2 and "seed: planned 0, now 9" in other.stderr
 

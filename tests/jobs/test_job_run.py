@@ -18,7 +18,8 @@ from jobs.notification import Notifier, signature
 
 from .webhook import receiving
 
-COMMAND = [sys.executable, "-c", "from jobs.cli import main; main()"]
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-P", "-c", "from jobs.cli import main; main()"]
 SECRET = "one that only the environment knows"
 
 
@@ -29,13 +30,14 @@ def write_job(folder: Path, **settings: object) -> Path:
     return path
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: str, at: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, "job", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        cwd=at,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
 
 
@@ -109,7 +111,7 @@ def test_the_signature_is_that_of_the_specifications_own_example() -> None:
     )
 
 
-def test_a_storyboard_becomes_numbered_pictures_and_a_pdf(tmp_path: Path) -> None:
+def test_a_storyboard_becomes_numbered_pictures_and_a_pdf_beside_packages_of_our_names(tmp_path: Path) -> None:
     story = [
         "A red circle\n  over the sea.",
         "<b>Not bold</b> & \u4e00\u53ea\u7ea2\u8272\u7684\u5706",
@@ -117,6 +119,9 @@ def test_a_storyboard_becomes_numbered_pictures_and_a_pdf(tmp_path: Path) -> Non
         "The end.",
     ]
     (tmp_path / "story.txt").write_text("\n\n \n".join(story) + "\n\n")
+    for name in ("imagen_model", "pipelines", "jobs"):  # this folder's own, which Ray would have its workers import
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('this is not the project')\n")
     with receiving() as receiver:
         path = write_job(
             tmp_path,
@@ -126,7 +131,7 @@ def test_a_storyboard_becomes_numbered_pictures_and_a_pdf(tmp_path: Path) -> Non
             contact_sheet={"title": "A <story>", "columns": 1, "rows": 2},
             notification={"url": receiver.url, "events": ["end"]},
         )
-        with start("run", str(path), "--run-id", "first", "--date", "2026-11-25") as run:
+        with start("run", str(path), "--run-id", "first", "--date", "2026-11-25", at=tmp_path) as run:
             _, errors = run.communicate(timeout=120)
     assert run.returncode == 3, errors  # the third scene is too long
     (message,) = receiver.messages
