@@ -16,7 +16,8 @@ from pipelines.retry import retry_failed
 from .display import ProgressLine
 from .job_files.reading import load_job
 from .job_files.runs import new_context
-from .run import finish, run_command, show_warning
+from .metrics import serving
+from .run import finish, followed_by, run_command, show_warning
 
 
 def generate_command(job_file: Path | None, flags: dict[str, Any], dry_run: bool, as_json: bool) -> int:
@@ -24,14 +25,24 @@ def generate_command(job_file: Path | None, flags: dict[str, Any], dry_run: bool
     return run_command(job, new_context(job, os.environ), dry_run, as_json)
 
 
-def retry_command(output: str, codes: Sequence[str], pool: dict[str, Any], report: bool, as_json: bool) -> int:
+def retry_command(
+    output: str,
+    codes: Sequence[str],
+    pool: dict[str, Any],
+    report: bool,
+    metrics_port: int | None,
+    metrics_host: str | None,
+    as_json: bool,
+) -> int:
     known = [code.value for code in ErrorCode]
     unknown = [code for code in codes if code not in known]
     if unknown:
         raise InvalidJob(f"no error code is called {', '.join(unknown)}; known are: {', '.join(known)}")
     given = {name: value for name, value in pool.items() if value is not None}
-    with warnings.catch_warnings(), ProgressLine() as follow:
+    about = {"kind": "retry", "output": output}
+    with warnings.catch_warnings(), serving(metrics_port, metrics_host, about) as metrics, ProgressLine() as show:
         warnings.showwarning = show_warning
+        follow = followed_by(show, metrics)
         wanted = [ErrorCode(code) for code in codes] or None
         summary = retry_failed(output, wanted, pool=Pool(**given), follow=follow, report=report)
     return finish(summary, report, as_json)

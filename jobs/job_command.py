@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import InvalidJob
 
@@ -16,8 +18,18 @@ from .job_files.times import Times
 from .run import run_command
 
 
-def run_file(file: Path, run_id: str | None, date: str | None, dry_run: bool, as_json: bool) -> int:
-    job = load_job(file)
+def run_file(
+    file: Path,
+    run_id: str | None,
+    date: str | None,
+    dry_run: bool,
+    as_json: bool,
+    flags: Mapping[str, Any] | None = None,
+) -> int:
+    """Args:
+    flags: settings that win over the file's.
+    """
+    job = load_job(file, flags)
     context = new_context(job, os.environ, date, run_id)
     return run_command(job, context, dry_run, as_json)
 

@@ -10,6 +10,7 @@ from pipelines.batch import run_batch
 from pipelines.errors import TooManyFailures
 from pipelines.progress import Progress, Summary
 from pipelines.reporting import PAGE
+from pipelines.running import Follow
 from pipelines.stopping import stopping_on_sigterm
 from pipelines.storage import open_store
 
@@ -20,6 +21,7 @@ from .job_files.reading import LoadedJob
 from .job_files.references import RunContext
 from .job_files.runs import check_here
 from .job_files.settings import JobFile
+from .metrics import serving
 from .notification import Notifier
 
 STATES = {
@@ -43,20 +45,24 @@ def run_command(job: LoadedJob, context: RunContext, dry_run: bool, as_json: boo
             print(estimate(settings.batch_job()))
             return ExitCode.SUCCESS
         about = {"job": job.name, "run_id": context.run_id, "date": context.date, "output": settings.output}
-        with Notifier(settings.notification, about) as notifier:
-            summary = tell_of_run(job, settings, notifier)
+        running = {"kind": "generate", "name": job.name, "run_id": context.run_id, "output": settings.output}
+        with (
+            serving(settings.metrics_port, settings.metrics_host, running) as metrics,
+            Notifier(settings.notification, about) as notifier,
+        ):
+            summary = tell_of_run(job, settings, notifier, metrics)
     return finish(summary, settings.report, as_json)
 
 
-def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier) -> Summary:
+def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier, metrics: Follow) -> Summary:
     """The run, with a message at its start and one at its end, however it ends."""
     last: list[Progress] = []
     notifier.tell("start")
     try:
-        summary = run_followed(job, settings, last)
+        summary = run_followed(job, settings, last, metrics)
     except BaseException as error:
         status = status_of(error) if isinstance(error, Exception) else ExitCode.INTERRUPTED
-        progress = dataclasses.asdict(last[0]) if last else None
+        progress = last[0].counts() if last else None
         end: dict[str, Any] = {
             "state": STATES.get(status, "error"),
             "exit_code": int(status),
@@ -72,17 +78,16 @@ def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier) -> Summar
     return summary
 
 
-def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress]) -> Summary:
+def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress], metrics: Follow) -> Summary:
     """Args:
     last: whose only item becomes the latest progress.
     """
+
+    def keep(progress: Progress) -> None:
+        last[:] = [progress]
+
     with stopping_on_sigterm(settings.output), ProgressLine() as show:
-
-        def follow(progress: Progress) -> None:
-            last[:] = [progress]
-            show(progress)
-
-        summary = run_batch(settings.batch_job(), follow)
+        summary = run_batch(settings.batch_job(), followed_by(keep, show, metrics))
         if settings.contact_sheet is not None and summary.complete:
             from pipelines.contact_sheet import write_contact_sheet
 
@@ -90,6 +95,14 @@ def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress]) -> Sum
             written = write_contact_sheet(settings.output, sheet.title or job.name, sheet.columns, sheet.rows)
             say(f"imagegen: the contact sheet is {written}")
     return summary
+
+
+def followed_by(*each: Follow) -> Follow:
+    def follow(progress: Progress) -> None:
+        for one in each:
+            one(progress)
+
+    return follow
 
 
 def finish(summary: Summary, report: bool, as_json: bool) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from .stage import Record
 
@@ -17,6 +19,10 @@ class Progress:
     images_per_second: of this run, since a worker began to make them; 0 before.
     seconds_left: None before there is a rate.
     shards_done, shards_total: of the whole output.
+    images, bytes, codes: made by this run, failures included; of their files; failures among them by error code.
+    workers: that were asked for; 0 until Ray is there.
+    seconds: by part as `Pass.seconds`, over all workers of this run.
+    busy: seconds in which each worker's model ran, by worker and its GPUs ("" on a CPU).
     """
 
     images_done: int
@@ -26,6 +32,17 @@ class Progress:
     seconds_left: float | None
     shards_done: int
     shards_total: int
+    images: int = 0
+    bytes: int = 0
+    codes: Mapping[str, int] = field(default_factory=dict)
+    workers: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    busy: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, Any]:
+        """For messages: nothing of single workers or parts."""
+        names = [item.name for item in fields(self) if item.name not in ("workers", "seconds", "busy")]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,9 @@ class Tally:
     made_rows: int = 0
     made_shards: int = 0
     codes: Counter[str] = field(default_factory=Counter)
+    workers: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    busy: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, record: Record, rows: int) -> None:
         self.images += record.images
@@ -99,6 +119,9 @@ class Tally:
         self.made_rows += rows
         self.made_shards += 1
         self.codes.update(record.codes)
+        for part, seconds in record.seconds.items():
+            self.seconds[part] += seconds
+        self.busy[record.worker, record.gpus] += record.seconds.get("generate", 0.0)
         self.last_record_at = time.time()
         if record.first_image_at:
             self.first_image_at = min(self.first_image_at or record.first_image_at, record.first_image_at)
@@ -119,4 +142,18 @@ class Tally:
         done = self.rows_done * self.images_a_row + self.images
         rate, total = self.rate(), self.total()
         left = (total - done) / rate if rate else None
-        return Progress(done, total, self.failed, rate, left, self.shards_done + self.made_shards, self.shards_total)
+        return Progress(
+            images_done=done,
+            images_total=total,
+            failed=self.failed,
+            images_per_second=rate,
+            seconds_left=left,
+            shards_done=self.shards_done + self.made_shards,
+            shards_total=self.shards_total,
+            images=self.images,
+            bytes=self.bytes,
+            codes=dict(self.codes),
+            workers=self.workers,
+            seconds=dict(self.seconds),
+            busy=dict(self.busy),
+        )

@@ -79,6 +79,7 @@ class Worker:
     def __init__(self, stage: Callable[..., Any], schema: pa.Schema, source: Any, config: Any) -> None:
         self.schema = schema
         self.stage = stage(source, config)
+        self.gpus = ",".join(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard: Shard = pickle.loads(row["shard"])
@@ -89,8 +90,8 @@ class Worker:
             done = Record(shard.number, fatal=text, fatal_kind=kind).to_table()
         else:
             done = self.stage(rows)
-        record: dict[str, Any] = done.to_pylist()[0]
-        return record
+        (found,) = done.to_pylist()
+        return {**found, "gpus": self.gpus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +254,8 @@ def run_shards(
                 return
             except Exception as error:
                 raise WorkersFailed(f"Ray could not run the workers: {root_cause(error)}") from error
-            for text in block.column("record").to_pylist():
-                yield Record(**json.loads(text))
+            for row in block.to_pylist():
+                yield Record(**{**json.loads(row["record"]), "gpus": row["gpus"]})
     finally:
         # A stopped execution keeps its actors until it is collected; the next one would wait for their CPUs.
         del iterator, blocks, dataset

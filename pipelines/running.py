@@ -96,6 +96,7 @@ def run_pending(
     rows = {shard.number: shard.stop - shard.start for shard in pending}
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))
+        tally.workers = workers.count
         since = startup.mark("ray", since)
         run = Run(
             run=run_id,

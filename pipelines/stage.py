@@ -57,6 +57,7 @@ class Record:
         images, failed: entries made (a retry keeps others), and how many of them are failures.
         codes: failures by error code.
         seconds: by part, as `Pass.seconds`.
+        worker, gpus: host and process; which GPUs of the host Ray gave it, "" for none.
         begun_at: Unix time at which this worker's first micro-batch went to the model.
         first_image_at: Unix time at which it was done.
         skipped: the run was being stopped; the shard is untouched.
@@ -70,6 +71,7 @@ class Record:
     codes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     worker: str = ""
+    gpus: str = ""
     begun_at: float = 0.0
     first_image_at: float = 0.0
     skipped: bool = False

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..exit_codes import ExitCode
-from .options import AsJson
+from .options import AsJson, MetricsHost, MetricsPort
 
 job = typer.Typer(
     help="Run a job file here or on a Ray cluster, check it, and look after what runs.",
@@ -26,6 +26,8 @@ def run(
     file: JobPath,
     run_id: RunId = None,
     date: Date = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
     ] = False,
@@ -37,7 +39,8 @@ def run(
     """Run the job here, on this machine or the cluster that the file names; run again to go on."""
     from ..job_command import run_file
 
-    code = run_file(file, run_id, date, dry_run, as_json)
+    flags = {"metrics_port": metrics_port, "metrics_host": metrics_host}
+    code = run_file(file, run_id, date, dry_run, as_json, flags)
     raise typer.Exit(ExitCode.SUCCESS if accept_failed_rows and code == ExitCode.FAILED_ROWS else code)
 
 

@@ -21,6 +21,8 @@ from .options import (
     LongPrompts,
     Lora,
     Metadata,
+    MetricsHost,
+    MetricsPort,
     MicroBatch,
     NoSafetyChecker,
     Offload,
@@ -102,6 +104,8 @@ def generate(
         bool | None, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end; default yes.")
     ] = None,
     log_file: LogFile = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
     ] = False,
@@ -127,10 +131,12 @@ def retry(
     ray_address: RayAddress = None,
     price_per_gpu_hour: PricePerGpuHour = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end.")] = True,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the failed rows again, and nothing else."""
     pool = pool_of(locals())
     from ..generate import retry_command
 
-    raise typer.Exit(retry_command(output, code or [], pool, report, as_json))
+    raise typer.Exit(retry_command(output, code or [], pool, report, metrics_port, metrics_host, as_json))

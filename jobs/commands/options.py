@@ -27,6 +27,11 @@ Metadata = Annotated[
 ]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
 PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(help="Serve metrics for Prometheus on this port while it runs; 0: a free one.", min=0, max=65535),
+]
+MetricsHost = Annotated[str | None, typer.Option(help="Address to serve them on; default this machine's own.")]
 
 # Of diffusers models.
 Lora = Annotated[list[str] | None, typer.Option(help="LoRA adapter, PATH or PATH=WEIGHT; repeatable.")]

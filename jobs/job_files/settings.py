@@ -203,6 +203,13 @@ class JobFile(Section):
     price_per_gpu_hour: float | None = Field(None, ge=0, description="In any currency, for the cost in the report.")
     report: bool = Field(True, description="Write OUTPUT/report.html at the end, also of a run that stops.")
     log_file: Text | None = Field(None, description="Where Ray's messages go. Takes references.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Serve metrics for Prometheus on this port while it runs; 0: a free one.",
+    )
+    metrics_host: Text | None = Field(None, description="Address to serve metrics on; default this machine's own.")
     schedule: Schedule | None = Field(None, description="When `imagegen schedule` starts the job.")
     notification: Notification | None = Field(None, description="A webhook that hears of each run.")
     contact_sheet: ContactSheet | None = Field(None, description="Also write a PDF of all pictures.")
@@ -211,13 +218,14 @@ class JobFile(Section):
         """Raises:
         InvalidJob: settings do not go together.
         """
-        values = {name: getattr(self, name) for name in type(self).model_fields if name not in SECTIONS}
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in OUTSIDE}
         pool = Pool(**{name: values.pop(name) for name in Pool.__dataclass_fields__})
         options = ModelOptions(**{name: values.pop(name) for name in ModelOptions.__dataclass_fields__})
         return BatchJob(**values, pool=pool, options=options)
 
 
-SECTIONS = ("name", "schedule", "notification", "contact_sheet")
+# What `pipelines.job.BatchJob` does not have: it is not of the dataset.
+OUTSIDE = ("name", "metrics_port", "metrics_host", "schedule", "notification", "contact_sheet")
 
 
 def name_from(stem: str) -> str:

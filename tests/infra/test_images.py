@@ -192,4 +192,4 @@ def test_prometheus_takes_its_configuration_and_the_rules(tmp_path: Path) -> Non
 def test_prometheus_asks_services_that_are_there() -> None:
     config = yaml.safe_load((COMPOSE.parent / "prometheus.yml").read_text())
     asked = [name for job in config["scrape_configs"] for names in job["dns_sd_configs"] for name in names["names"]]
-    assert len(asked) == 4 and set(asked) <= set(compose()["services"])
+    assert len(asked) == 5 and set(asked) <= set(compose()["services"])

@@ -22,7 +22,7 @@ def main(decoys: str) -> None:
     head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": 0, **options}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
-        cluster.add_node(num_cpus=2, **options)
+        cluster.add_node(num_cpus=2, num_gpus=1, **options)  # logical
     cluster.wait_for_nodes()
     print(json.dumps({"address": f"http://{cluster.head_node.webui_url}"}), flush=True)
     sys.stdin.read()

@@ -17,7 +17,7 @@ from jobs.job_files.reading import InvalidJobFile, load_job
 from jobs.job_files.references import BadReference, RunContext
 from jobs.job_files.runs import check_here, new_context
 from jobs.job_files.schema import job_schema
-from jobs.job_files.settings import SECTIONS, JobFile
+from jobs.job_files.settings import OUTSIDE, JobFile
 from pipelines.encoding import EXTENSIONS
 from pipelines.errors import InvalidJob
 from pipelines.formats import OUTPUT_FORMATS
@@ -150,7 +150,7 @@ KINDS = (BatchJob, Pool, ModelOptions)
 def test_the_file_has_exactly_a_jobs_settings_with_their_defaults() -> None:
     fields = {field.name: field for kind in KINDS for field in dataclasses.fields(kind)}
     del fields["pool"], fields["options"]
-    assert set(JobFile.model_fields) == {*fields, *SECTIONS}
+    assert set(JobFile.model_fields) == {*fields, *OUTSIDE}
     for name, field in fields.items():
         if field.default is not dataclasses.MISSING:
             assert JobFile.model_fields[name].default == field.default, name

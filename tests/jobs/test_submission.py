@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +115,8 @@ def test_the_submitted_code_runs_stops_in_good_order_and_goes_on_to_the_same_byt
     table.write_text("".join(f"a picture of {number}\n" for number in range(ROWS)))
     settings = {"prompts": str(table), "model": "flat-colour", "shard_rows": SHARD_ROWS, "workers": 2, "report": False}
     output, undisturbed = desk.folder / "out-night-1", desk.folder / "undisturbed"
-    file = desk.write_job("bulk", output=str(desk.folder / "out-{run_id}"), **settings)
+    on_gpus = {"gpus_per_worker": 1, "metrics_port": 0}
+    file = desk.write_job("bulk", output=str(desk.folder / "out-{run_id}"), **settings, **on_gpus)
     at = ("--address", address)
     submit = ("job", "submit", str(file), "--run-id", "night-1", *at)
     first = desk.imagegen(*submit, "--env", "SECONDS_A_PICTURE", SECONDS_A_PICTURE="2").strip()
@@ -121,6 +124,12 @@ def test_the_submitted_code_runs_stops_in_good_order_and_goes_on_to_the_same_byt
     while not list(output.glob("manifest/*.parquet")):
         assert time.monotonic() < deadline, desk.imagegen("job", "logs", first, *at)
         time.sleep(0.1)
+    said = re.search(r"metrics are at (http://127\.0\.0\.1:\d+/metrics)", desk.imagegen("job", "logs", first, *at))
+    assert said
+    with urllib.request.urlopen(said[1], timeout=30) as answer:
+        assert re.search(
+            r'^imagegen_job_busy_seconds_total\{gpu="0",worker="[^"]+"\} [1-9]', answer.read().decode(), re.M
+        )
     assert desk.imagegen("job", "stop", first, *at) == f"{first}: stopped\n"
     done = len(list(output.glob("manifest/*.parquet")))
     assert 0 < done < ROWS // SHARD_ROWS
