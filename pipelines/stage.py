@@ -108,7 +108,7 @@ class Stage:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.fatal: tuple[str, str] | None = None
         self.begun_at = self.first_image_at = 0.0
-        self.load_seconds = 0.0
+        self.load_seconds = self.warm_up_seconds = 0.0
         self.model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         try:
             settings = config.recipe.settings
@@ -123,7 +123,8 @@ class Stage:
     def load(self, source: Source) -> Generator:
         begun = time.perf_counter()
         generator = source.load(self.config.batch_size, self.config.device)
-        self.load_seconds = round(time.perf_counter() - begun, 4)
+        self.warm_up_seconds = round(getattr(generator, "warm_up_seconds", 0.0), 4)  # of those that compile
+        self.load_seconds = round(time.perf_counter() - begun - self.warm_up_seconds, 4)
         return generator
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -198,7 +199,9 @@ class Stage:
         waited = time.perf_counter() - begun - generating
         spent.made = time.time()
         record.seconds |= {"generate": round(generating, 4), "wait": round(waited, 4), "load": self.load_seconds}
-        self.load_seconds = 0.0
+        if self.warm_up_seconds:
+            record.seconds["warm_up"] = self.warm_up_seconds
+        self.load_seconds = self.warm_up_seconds = 0.0
         record.begun_at, record.first_image_at = self.begun_at, self.first_image_at
         return True
 

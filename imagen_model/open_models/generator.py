@@ -194,12 +194,12 @@ def prepare(made: Any, options: ModelOptions, device: torch.device) -> None:
         for name in ("unet", "vae"):
             if isinstance(getattr(made, name, None), nn.Module):
                 getattr(made, name).to(memory_format=torch.channels_last)
-    if options.offload == "model":
-        made.enable_model_cpu_offload(device=device)
-    elif options.offload == "sequential":
-        made.enable_sequential_cpu_offload(device=device)
-    else:
+    if options.offload is None or device.type == "cpu":  # where weights are in the CPU's memory anyway
         made.to(device)
+    elif options.offload == "model":
+        made.enable_model_cpu_offload(device=device)
+    else:
+        made.enable_sequential_cpu_offload(device=device)
     if options.compile:
         compile_blocks(made)
 

@@ -34,6 +34,7 @@ SHARES = {
 }
 PARTS = {
     "load": "loading the model",
+    "warm_up": "warming it up",
     "generate": "generating",
     "wait": "waiting",
     "encode": "encoding",
@@ -170,7 +171,9 @@ def run_context(view: RunView) -> dict[str, Any]:
         "area": f"M0 100{points}L{STEPS} 100Z",
         "mean": f"{100 - 96 * view.images_per_second / top:.2f}",
         "parts": parts,
-        "seconds_by_part": [(label, view.spent[name]) for name, label in PARTS.items()],
+        "seconds_by_part": [
+            (label, view.spent[name]) for name, label in PARTS.items() if name != "warm_up" or view.spent[name]
+        ],
         "most_seconds": max([*view.spent.values(), 1e-9]),
         "lanes_note": lanes_note(view),
     }

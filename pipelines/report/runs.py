@@ -11,7 +11,7 @@ from ..passes import Pass
 
 STEPS = 120  # of a run's time
 MOST_LANES = 64  # workers in a timeline
-PARTS = ("load", "generate", "wait", "encode", "store", "commit")
+PARTS = ("load", "warm_up", "generate", "wait", "encode", "store", "commit")
 NEAR = 0.002  # of a run's time: gaps below are not drawn
 
 

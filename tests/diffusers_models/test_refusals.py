@@ -238,6 +238,11 @@ def test_every_option_draws_and_has_a_revision(options: dict[str, Any], model: C
     assert all(isinstance(result, Success) for result in results)
 
 
-def test_where_weights_wait_changes_no_revision(model: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_where_weights_wait_changes_no_picture(offload: str, model: Callable[[str], Path]) -> None:
     plain = find_source(str(model("stable_diffusion")))
-    assert find_source(str(model("stable_diffusion")), ModelOptions(offload="model")).revision == plain.revision
+    waiting = find_source(str(model("stable_diffusion")), ModelOptions(offload=offload))
+    assert waiting.revision == plain.revision
+    request = [GenerationRequest("a", 1, num_inference_steps=2)]
+    pictures = [source.load(device="cpu").generate(request)[0] for source in (plain, waiting)]
+    assert pictures[0].image.tobytes() == pictures[1].image.tobytes()

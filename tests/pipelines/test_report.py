@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,21 @@ def test_the_passes_over_a_shard_are_kept(table: Callable[..., str], inline: Inl
         assert set(first.seconds) == {"load", "generate", "wait", "encode", "store", "commit"}
     write_report(str(copy))
     assert "2 runs" in page_of(copy)
+
+
+def test_what_a_model_takes_to_warm_up_is_told(table: Callable[..., str], inline: Inline, tmp_path: Path) -> None:
+    class Compiled(TestSource):
+        def load(self, batch_size: int | None = None, device: str = "auto") -> Any:
+            generator: Any = super().load(batch_size, device)
+            generator.warm_up_seconds = 0.002
+            time.sleep(generator.warm_up_seconds)
+            return generator
+
+    out = tmp_path / "out"
+    inline(job(table({"prompt": ["x"] * 4}), out, shard_rows=2, report=True), source=Compiled())
+    found = [passes_of(pq.read_metadata(file).metadata)[0] for file in sorted((out / "manifest").iterdir())]
+    assert [each.seconds.get("warm_up") for each in found] == [0.002, None] and found[0].seconds["load"] >= 0
+    assert "warming it up" in page_of(out)
 
 
 def test_larger_runs_show_every_second_shard_and_so_on() -> None:
