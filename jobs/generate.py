@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imagen_model.generation import ErrorCode
+from pipelines.credential_files import CredentialFiles
 from pipelines.errors import InvalidJob
 from pipelines.job import Pool
 from pipelines.retry import retry_failed
@@ -32,6 +33,7 @@ def retry_command(
     report: bool,
     metrics_port: int | None,
     metrics_host: str | None,
+    signing: CredentialFiles | None,
     as_json: bool,
 ) -> int:
     known = [code.value for code in ErrorCode]
@@ -44,5 +46,5 @@ def retry_command(
         warnings.showwarning = show_warning
         follow = followed_by(show, metrics)
         wanted = [ErrorCode(code) for code in codes] or None
-        summary = retry_failed(output, wanted, pool=Pool(**given), follow=follow, report=report)
+        summary = retry_failed(output, wanted, pool=Pool(**given), follow=follow, report=report, signing=signing)
     return finish(summary, report, as_json)

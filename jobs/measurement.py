@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 
 from imagen_model.generation import Success
 from pipelines.batch import source_of
+from pipelines.content_credentials import ContentCredentials
+from pipelines.credential_files import read_signing_key
 from pipelines.encoding import Encoder
 from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob
@@ -83,6 +85,9 @@ def measure(job: BatchJob) -> Measurement:
     label = Provenance(source.name, source.revision, job.metadata).label
     made = zip(requests, results, strict=True)
     data = [encoder.encode(result.image, label(request)) for request, result in made if isinstance(result, Success)]
+    if job.credential_files is not None:
+        credentials = ContentCredentials(read_signing_key(job.credential_files), source.name, source.revision)
+        data = [credentials.sign(file, job.image_format) for file in data]
     encoded = time.perf_counter()
     if not data:
         raise InvalidJob(f"{source.name} made no image of a batch of {len(requests)}; look at the parameters")

@@ -14,6 +14,7 @@ from .agreement import agree, check_output, stored_or_none
 from .calibrating import settled
 from .card import write_card
 from .census import Census, count_shards
+from .content_credentials import check_credentials
 from .encoding import Encoder
 from .job import DEFAULT_BATCH, BatchJob, FailureBudget, Pool
 from .lease import Lease
@@ -62,7 +63,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         data = plan.to_json()
         if not store.exists(PLAN) or store.read(PLAN) != data:
             store.put(PLAN, data)
-        ground = Ground(store, lease, plan, table, source)
+        ground = Ground(store, lease, plan, table, source, job.credential_files)
         done = finished_shards(store)
         bounds = list(plan.bounds(job.limit))
         missing = {number for number, _, _ in bounds} - done
@@ -145,6 +146,7 @@ def plan_job(
         image_format=job.image_format,
         quality=encoder.used_quality,
         metadata=job.metadata,
+        credentials=check_credentials(job.credential_files, encoder),
         options=job.options.pinned(),
     )
     wanted = Plan(

@@ -168,6 +168,7 @@ def counts(plan: Plan, census: Census) -> list[str]:
         ),
         f"| bytes of pictures | {census.bytes:,} |",
         f"| picture format | {settings.image_format}{f' quality {settings.quality}' if settings.quality else ''} |",
+        *(["| signed as Content Credentials (C2PA) | yes |"] if settings.credentials is not None else []),
         *([f"| metadata in the pictures | {settings.metadata} |"] if settings.metadata != NONE else []),
         f"| parameters, where a row names none | {markdown(parameters)} |",
         f"| job seed | {settings.seed} |",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
 from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 
+from .credential_files import CredentialFiles, credential_files
 from .encoding import Encoder
 from .errors import InvalidJob
 from .formats import output_format
@@ -102,6 +103,8 @@ class BatchJob:
         output_format: imagefolder, webdataset or parquet.
         quality: 1 to 100 for jpeg and webp.
         metadata: what pictures' files say of their making: none, provenance or full (`provenance.py`).
+        c2pa_certificate, c2pa_key: files of a certificate chain and its private key, by which pictures' files are
+            signed (`content_credentials.py`); every node has them in the same place.
         n: images for each row that does not say it itself, 1 to 100.
         seed: from which rows without one get theirs.
         size: "WxH" instead of width and height, in pixels.
@@ -126,6 +129,8 @@ class BatchJob:
     output_format: str = "imagefolder"
     quality: int | None = None
     metadata: str = NONE
+    c2pa_certificate: str | None = None
+    c2pa_key: str | None = None
     n: int = 1
     seed: int = 0
     size: str | None = None
@@ -154,6 +159,7 @@ class BatchJob:
             raise InvalidJob(f"{given}: a server runs its model as it was started; give these to `imagegen serve`")
         Encoder(self.image_format, self.quality)
         Provenance("", "", self.metadata)
+        credential_files(self.c2pa_certificate, self.c2pa_key)
         output_format(self.output_format)
         FailureBudget.parse(self.max_failures)
         between("n", self.n, 1, MAX_IMAGES)
@@ -162,6 +168,10 @@ class BatchJob:
             between("shard_rows", self.shard_rows, 1, 1024)
         at_least("limit", self.limit, 1)
         self.request("x")
+
+    @property
+    def credential_files(self) -> CredentialFiles | None:
+        return credential_files(self.c2pa_certificate, self.c2pa_key)
 
     def parameters(self) -> dict[str, object]:
         """Of every row that does not say otherwise, as given; None is the model's own default."""

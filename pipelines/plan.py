@@ -60,6 +60,7 @@ class Settings:
         options: of a diffusers model, those that decide pictures; absent from plan and fingerprint where there are
             none.
         metadata: a level of `provenance.LEVELS`; younger than the first plans, and absent where it is `none`.
+        credentials: SHA-256 of the certificate chain that signs the files; absent where none does.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Settings:
     quality: int | None
     options: Mapping[str, Any] = field(default_factory=dict)
     metadata: str = NONE
+    credentials: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         fields = dataclasses.asdict(self)
@@ -78,6 +80,8 @@ class Settings:
             del fields["options"]
         if self.metadata == NONE:
             del fields["metadata"]
+        if self.credentials is None:
+            del fields["credentials"]
         return fields
 
     def fingerprint(self) -> str:

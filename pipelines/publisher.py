@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from imagen_model.generation import ErrorCode, Failure, Result, Success
 
+from .content_credentials import ContentCredentials
 from .encoding import EncodeFailed, Encoder
 from .errors import StoreDenied, StoreFull, StoreUnavailable
 from .formats import ShardWriter
@@ -42,8 +43,19 @@ class Publisher:
         broken: the error that hit the whole store, once one did.
     """
 
-    def __init__(self, store: Store, recipe: Recipe, encoder: Encoder, worker: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        recipe: Recipe,
+        encoder: Encoder,
+        worker: str,
+        credentials: ContentCredentials | None = None,
+    ) -> None:
+        """Args:
+        credentials: by which files are signed; None for no signing.
+        """
         self.store, self.recipe, self.encoder, self.worker = store, recipe, encoder, worker
+        self.credentials = credentials
         settings = recipe.settings
         self.provenance = Provenance(settings.model, settings.model_revision, settings.metadata)
         self.broken: StoreFull | StoreDenied | None = None
@@ -97,6 +109,8 @@ class Publisher:
     def store_image(self, writer: ShardWriter, item: Item, result: Success, group: Published) -> Entry:
         begun = time.perf_counter()
         data = self.encoder.encode(result.image, self.provenance.label(item.request))
+        if self.credentials is not None:
+            data = self.credentials.sign(data, self.encoder.image_format)
         encoded = time.perf_counter()
         stored = writer.add(item.row, item.image_index, self.encoder.extension, data)
         group.encode += encoded - begun

@@ -19,7 +19,10 @@ from .agreement import file_differences, settings_differences
 from .batch import summarise, unheard
 from .card import write_card
 from .census import count_shard, count_shards
-from .errors import PlanMismatch
+from .content_credentials import check_credentials
+from .credential_files import CredentialFiles
+from .encoding import Encoder
+from .errors import InvalidJob, PlanMismatch
 from .job import FailureBudget, Pool
 from .lease import Lease
 from .manifest import finished_shards
@@ -43,12 +46,14 @@ def retry_failed(
     source: Source | None = None,
     log_file: str | None = None,
     report: bool = True,
+    signing: CredentialFiles | None = None,
 ) -> Summary:
     """Args:
         codes: of the failures to make again; None for all.
         prompts: where the table is now; None for where it was.
         source: the model; None to find the one that the plan names.
         report: write `report.html` at the end.
+        signing: the files of the certificate and key with which the run's pictures were signed.
 
     Returns:
         A summary whose `made_images` and `made_failed` count the rows that were made again.
@@ -67,8 +72,11 @@ def retry_failed(
         store.sweep()
         planned = [file.name for file in plan.files]
         table = open_table(files, plan.prompt_column, store, planned, rest=False)
-        check_same(plan, table, source, output)
-        ground = Ground(store, lease, plan, table, source)
+        if plan.settings.credentials is not None and signing is None:
+            raise InvalidJob(f"the pictures of {output} are signed; give --c2pa-certificate and --c2pa-key")
+        credentials = check_credentials(signing, Encoder(plan.settings.image_format, plan.settings.quality))
+        check_same(plan, table, source, credentials, output)
+        ground = Ground(store, lease, plan, table, source, signing)
         wanted = frozenset(codes) if codes is not None else frozenset({""})
         failures = failing_shards(store, plan, wanted)
         pending = list(locate(plan, table, None, set(failures)))
@@ -90,8 +98,8 @@ def retry_failed(
         return replace(summarise(ground, tally, startup, whole, workers), rows=plan.rows, complete=complete)
 
 
-def check_same(plan: Plan, table: PromptTable, source: Source, output: str) -> None:
-    now = replace(plan.settings, model=source.name, model_revision=source.revision)
+def check_same(plan: Plan, table: PromptTable, source: Source, credentials: str | None, output: str) -> None:
+    now = replace(plan.settings, model=source.name, model_revision=source.revision, credentials=credentials)
     differences = [*settings_differences(plan.settings, now), *file_differences(plan.files, planned_files(table))]
     if differences:
         raise PlanMismatch(output, differences)

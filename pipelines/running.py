@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from . import errors
 from .attempts import ATTEMPTS
 from .columns import ColumnMap
+from .credential_files import CredentialFiles
 from .errors import OutputLocked, PipelineError, Stopped, TooManyFailures, WorkersFailed
 from .history import Run, recorded
 from .job import FailureBudget, Pool
@@ -42,6 +43,7 @@ class Ground:
     plan: Plan
     table: PromptTable
     source: Source
+    credential_files: CredentialFiles | None = None
 
     def recipe(self) -> Recipe:
         settings = self.plan.settings
@@ -92,7 +94,9 @@ def run_pending(
 
     since = startup.mark("imports", since)
     store, run_id = ground.store, uuid.uuid4().hex
-    config = StageConfig(store.url, run_id, ground.recipe(), pool.batch_size, pool.device, STOP, retry_codes)
+    config = StageConfig(
+        store.url, run_id, ground.recipe(), pool.batch_size, pool.device, STOP, retry_codes, ground.credential_files
+    )
     rows = {shard.number: shard.stop - shard.start for shard in pending}
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))

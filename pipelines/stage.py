@@ -23,6 +23,8 @@ import pyarrow as pa
 from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules, Result
 
 from .attempts import MAX_DEATHS, Attempts
+from .content_credentials import open_credentials
+from .credential_files import CredentialFiles
 from .encoding import Encoder
 from .errors import PipelineError
 from .formats import ShardWriter, output_format
@@ -88,6 +90,7 @@ class StageConfig:
 
     Args:
         retry_codes: None to make shards; else the error codes ("" in it: all) whose rows are made again.
+        credential_files: by which pictures are signed; their paths, for a key is sent nowhere.
         stop_key: an object whose existence means that no further shard may begin.
     """
 
@@ -98,6 +101,7 @@ class StageConfig:
     device: str
     stop_key: str
     retry_codes: frozenset[str] | None = None
+    credential_files: CredentialFiles | None = None
 
 
 class Stage:
@@ -115,7 +119,10 @@ class Stage:
             self.layout = output_format(config.recipe.output_format)
             self.store = open_store(config.output, answered=True)
             encoder = Encoder(settings.image_format, settings.quality)
-            self.publisher = Publisher(self.store, config.recipe, encoder, self.worker)
+            credentials = open_credentials(
+                config.credential_files, settings.model, settings.model_revision, settings.credentials
+            )
+            self.publisher = Publisher(self.store, config.recipe, encoder, self.worker, credentials)
             self.generator = self.model_thread.submit(self.load, source).result()
         except Exception as error:
             self.fatal = describe(error, "a worker could not start")

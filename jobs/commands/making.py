@@ -11,6 +11,8 @@ from .options import (
     AsJson,
     AttentionSlicing,
     BatchSize,
+    C2paCertificate,
+    C2paKey,
     Compile,
     CpusPerWorker,
     Device,
@@ -68,6 +70,8 @@ def generate(
     output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpeg and webp.")] = None,
     metadata: Metadata = None,
+    c2pa_certificate: C2paCertificate = None,
+    c2pa_key: C2paKey = None,
     input_format: Annotated[
         str | None,
         typer.Option(
@@ -123,6 +127,8 @@ def generate(
 def retry(
     output: Output,
     code: Annotated[list[str] | None, typer.Option(help="Only rows that failed with this code; repeatable.")] = None,
+    c2pa_certificate: C2paCertificate = None,
+    c2pa_key: C2paKey = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
     cpus_per_worker: CpusPerWorker = None,
@@ -137,6 +143,9 @@ def retry(
 ) -> None:
     """Make the failed rows again, and nothing else."""
     pool = pool_of(locals())
+    from pipelines.credential_files import credential_files
+
     from ..generate import retry_command
 
-    raise typer.Exit(retry_command(output, code or [], pool, report, metrics_port, metrics_host, as_json))
+    signing = credential_files(c2pa_certificate, c2pa_key)
+    raise typer.Exit(retry_command(output, code or [], pool, report, metrics_port, metrics_host, signing, as_json))

@@ -25,6 +25,12 @@ Metadata = Annotated[
     str | None,
     typer.Option(help="In the pictures' files: none (default), provenance (made by a model), full (and all settings)."),
 ]
+C2paCertificate = Annotated[
+    str | None, typer.Option(help="PEM file of the certificate chain that signs the pictures' files (C2PA).")
+]
+C2paKey = Annotated[
+    str | None, typer.Option(help="PEM file of its private key; both lie in the same place on every node.")
+]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
 PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]
 MetricsPort = Annotated[

@@ -167,6 +167,10 @@ class JobFile(Section):
     metadata: Literal["none", "provenance", "full"] = Field(
         "none", description="In the pictures' files: that a model made them; in full, all settings too."
     )
+    c2pa_certificate: Text | None = Field(
+        None, description="PEM file of the certificate chain that signs the pictures' files (C2PA), on every node."
+    )
+    c2pa_key: Text | None = Field(None, description="PEM file of its private key, on every node.")
     output_format: Literal["imagefolder", "webdataset", "parquet"] = Field(
         "imagefolder", description="How the dataset lies in its folder."
     )
