@@ -45,21 +45,17 @@ def run_command(job: LoadedJob, context: RunContext, dry_run: bool, as_json: boo
             print(estimate(settings.batch_job()))
             return ExitCode.SUCCESS
         about = {"job": job.name, "run_id": context.run_id, "date": context.date, "output": settings.output}
-        running = {"kind": "generate", "name": job.name, "run_id": context.run_id, "output": settings.output}
-        with (
-            serving(settings.metrics_port, settings.metrics_host, running) as metrics,
-            Notifier(settings.notification, about) as notifier,
-        ):
-            summary = tell_of_run(job, settings, notifier, metrics)
+        with Notifier(settings.notification, about) as notifier:
+            summary = tell_of_run(job, settings, context, notifier)
     return finish(summary, settings.report, as_json)
 
 
-def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier, metrics: Follow) -> Summary:
+def tell_of_run(job: LoadedJob, settings: JobFile, context: RunContext, notifier: Notifier) -> Summary:
     """The run, with a message at its start and one at its end, however it ends."""
     last: list[Progress] = []
     notifier.tell("start")
     try:
-        summary = run_followed(job, settings, last, metrics)
+        summary = run_followed(job, settings, context, last)
     except BaseException as error:
         status = status_of(error) if isinstance(error, Exception) else ExitCode.INTERRUPTED
         progress = last[0].counts() if last else None
@@ -78,7 +74,7 @@ def tell_of_run(job: LoadedJob, settings: JobFile, notifier: Notifier, metrics: 
     return summary
 
 
-def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress], metrics: Follow) -> Summary:
+def run_followed(job: LoadedJob, settings: JobFile, context: RunContext, last: list[Progress]) -> Summary:
     """Args:
     last: whose only item becomes the latest progress.
     """
@@ -86,7 +82,12 @@ def run_followed(job: LoadedJob, settings: JobFile, last: list[Progress], metric
     def keep(progress: Progress) -> None:
         last[:] = [progress]
 
-    with stopping_on_sigterm(settings.output), ProgressLine() as show:
+    about = {"kind": "generate", "name": job.name, "run_id": context.run_id, "output": settings.output}
+    with (
+        serving(settings.metrics_port, settings.metrics_host, about) as metrics,
+        stopping_on_sigterm(settings.output),
+        ProgressLine() as show,
+    ):
         summary = run_batch(settings.batch_job(), followed_by(keep, show, metrics))
         if settings.contact_sheet is not None and summary.complete:
             from pipelines.contact_sheet import write_contact_sheet
