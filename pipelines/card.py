@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 from imagen_model.generation import ErrorCode
+from imagen_model.open_models.options import shown
 
 from .census import Census
 from .croissant import croissant
@@ -171,6 +172,7 @@ def counts(plan: Plan, census: Census) -> list[str]:
         *(["| signed as Content Credentials (C2PA) | yes |"] if settings.credentials is not None else []),
         *([f"| metadata in the pictures | {settings.metadata} |"] if settings.metadata != NONE else []),
         f"| parameters, where a row names none | {markdown(parameters)} |",
+        *(f"| model's {name} | {markdown(value)} |" for name, value in shown(settings.options).items()),
         f"| job seed | {settings.seed} |",
         f"| config fingerprint | `{settings.fingerprint()}` |",
         "",

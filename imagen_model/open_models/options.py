@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from ..generation import ErrorCode, InvalidRequest
@@ -100,6 +101,17 @@ def parse_lora(text: str) -> tuple[str, float]:
         limits = f"from {-MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}"
         raise refusal(f"lora must be PATH or PATH=WEIGHT with a weight {limits}, got {text!r:.120}")
     return path, value
+
+
+def shown(pinned: Mapping[str, Any]) -> dict[str, str]:
+    """What `ModelOptions.pinned` gave, for people; adapters by their files' names, for machines differ in paths."""
+    return {name: shown_value(value) for name, value in sorted(pinned.items())}
+
+
+def shown_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(PurePath(text).name for text in value) if isinstance(value, list) else str(value)
 
 
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:

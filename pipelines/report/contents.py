@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imagen_model.generation import ErrorCode
+from imagen_model.open_models.options import shown
 
 from ..words import cut, duration, number, ranges, size_of
 from .runs import MOST_LANES, STEPS, RunView
@@ -208,6 +209,7 @@ def settings(survey: Survey, url: str) -> list[tuple[str, list[tuple[str, str]]]
                 ("model", chosen.model),
                 ("revision", chosen.model_revision),
                 *((name, str(value)) for name, value in sorted(parameters.items())),
+                *shown(chosen.options).items(),
                 ("images a row", f"{chosen.images_per_prompt}, where a row names none"),
                 ("job seed", f"{chosen.seed}, for rows without a seed"),
             ],

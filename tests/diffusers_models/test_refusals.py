@@ -201,6 +201,9 @@ def test_adapters_change_pictures_by_their_weight_and_are_pinned(
     plans = [json.loads((tmp_path / f"out{number}/.run/plan.json").read_text())["settings"] for number in range(3)]
     assert "options" not in plans[0] and plans[1]["options"] == {"lora": [str(adapter)]}
     assert len({plan["model_revision"] for plan in plans}) == 3
+    cards = [(tmp_path / f"out{number}/README.md").read_text() for number in range(3)]
+    assert "model's lora" not in cards[0] and "| model's lora | style.safetensors=0.5 |" in cards[2]
+    assert "style.safetensors=0.5" in (tmp_path / "out2/report.html").read_text()
     with pytest.raises(PlanMismatch, match=r"options lora: planned \['.*style.safetensors'\], now absent"):
         run(prompts, tmp_path / "out1", folder, **settings)
     before = find_source(str(folder), ModelOptions(lora=[str(adapter)])).revision
