@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.calibrating import settled
+from pipelines.content_credentials import check_server_credentials
 from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
@@ -29,6 +30,7 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
     except ValidationError as problem:
         lines = [f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()]
         raise InvalidJob("the settings cannot be used:\n" + "\n".join(lines)) from None
+    check_server_credentials(settings.credential_files)
     port = check_address(settings, host, port, anonymous)
     source = find_source(settings.model, settled(settings.model, settings.options(), settings.device, None))
     try:

@@ -142,6 +142,7 @@ def check_credentials(files: CredentialFiles | None, encoder: Encoder) -> str | 
     if files is None:
         return None
     key = read_signing_key(files)
+    key.check_time(files.certificate)
     try:
         signed = ContentCredentials(key, "trial", "0").sign(
             encoder.encode(Image.new("RGB", (16, 16))), encoder.image_format
@@ -155,6 +156,11 @@ def check_credentials(files: CredentialFiles | None, encoder: Encoder) -> str | 
             "then those that issued it"
         )
     return key.fingerprint
+
+
+def check_server_credentials(files: CredentialFiles | None) -> str | None:
+    """As `check_credentials`, for every format that a client may ask for."""
+    return {check_credentials(files, Encoder(name)) for name in MIME}.pop()
 
 
 def faults(data: bytes, image_format: str) -> list[str]:

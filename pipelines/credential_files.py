@@ -32,6 +32,7 @@ class SigningKey:
     algorithm: as C2PA names it.
     fingerprint: SHA-256 of the chain, in hex.
     signature_bytes: of each signature, as COSE has it.
+    valid: from when to when.
     """
 
     chain: bytes
@@ -39,7 +40,23 @@ class SigningKey:
     algorithm: str
     fingerprint: str
     signature_bytes: int
+    valid: tuple[datetime, datetime]
     private: Any = field(repr=False)
+
+    def check_time(self, path: str) -> None:
+        """Args:
+            path: of the certificate.
+
+        Raises:
+            InvalidJob: its time is over, or not come.
+        """
+        begin, end = self.valid
+        now = datetime.now(UTC)
+        if not begin <= now <= end:
+            raise InvalidJob(
+                f"the certificate in {path} is valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, "
+                f"and it is {now:%Y-%m-%d %H:%M}"
+            )
 
     def sign(self, data: bytes) -> bytes:
         """The same bytes for the same data: Ed25519, or ECDSA with the nonces of RFC 6979."""
@@ -67,8 +84,8 @@ def credential_files(certificate: str | None, key: str | None) -> CredentialFile
 
 def read_signing_key(files: CredentialFiles) -> SigningKey:
     """Raises:
-    InvalidJob: a file cannot be read, the two do not belong together, the certificate's time is over or not come, or
-        it signs in a way that is not the same each time.
+    InvalidJob: a file cannot be read, the two do not belong together, or they sign in a way that is not the same
+        each time.
     """
     try:
         from cryptography import x509
@@ -93,17 +110,12 @@ def read_signing_key(files: CredentialFiles) -> SigningKey:
     encoded = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if own.public_key().public_bytes(*encoded) != private.public_key().public_bytes(*encoded):
         raise InvalidJob(f"{files.key} is not the key of the first certificate in {files.certificate}")
-    now = datetime.now(UTC)
-    if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
-        raise InvalidJob(
-            f"the certificate in {files.certificate} is valid from {own.not_valid_before_utc:%Y-%m-%d %H:%M} to "
-            f"{own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}"
-        )
     fingerprint = hashlib.sha256(b"".join(c.public_bytes(serialization.Encoding.DER) for c in certificates)).hexdigest()
     plain = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return SigningKey(chain, plain, algorithm, fingerprint, signature_bytes, private)
+    valid = own.not_valid_before_utc, own.not_valid_after_utc
+    return SigningKey(chain, plain, algorithm, fingerprint, signature_bytes, valid, private)
 
 
 def read(path: str, name: str) -> bytes:

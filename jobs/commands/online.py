@@ -10,6 +10,8 @@ from ..exit_codes import ExitCode, leave
 from .options import (
     AttentionSlicing,
     BatchSize,
+    C2paCertificate,
+    C2paKey,
     Compile,
     Device,
     Dtype,
@@ -64,6 +66,8 @@ def serve(
     rate_limit: Annotated[int | None, typer.Option(help="Pictures a minute for each key; default no limit.")] = None,
     max_body: Annotated[int | None, typer.Option(help="Bytes of a request; default 1 MiB.")] = None,
     metadata: Metadata = None,
+    c2pa_certificate: C2paCertificate = None,
+    c2pa_key: C2paKey = None,
     max_upscale: Annotated[
         int | None, typer.Option(help="Pixels a side that post-processing may make; default 2048.")
     ] = None,

@@ -29,6 +29,7 @@ from ray.serve.handle import DeploymentHandle
 from imagen_model.generation import RequestRules
 
 from ..calibrating import settled
+from ..content_credentials import check_server_credentials, open_credentials
 from ..endpoint import API_KEY
 from ..provenance import Provenance
 from ..stage import Source
@@ -53,10 +54,16 @@ OTHER_REQUESTS = 1024  # at once, beside those that make pictures: health, metri
 class Model:
     """A replica."""
 
-    async def __init__(self, source: Source, settings: ServeSettings) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, source: Source, settings: ServeSettings, fingerprint: str | None
+    ) -> None:
+        """Args:
+        fingerprint: of the certificate that signs; None where none does.
+        """
+        credentials = open_credentials(settings.credential_files, source.name, source.revision, fingerprint)
         generator = await asyncio.to_thread(source.load, settings.batch_size, settings.device)
         provenance = Provenance(source.name, source.revision, settings.metadata)
-        self.painter = Painter(generator, settings.batch_size, settings.max_queue, provenance)
+        self.painter = Painter(generator, settings.batch_size, settings.max_queue, provenance, credentials)
         self.telling = asyncio.get_running_loop().create_task(self.tell())
 
     async def paint(self, job: Job) -> list[Picture] | Refusal:
@@ -162,8 +169,8 @@ def surroundings(settings: ServeSettings, service: Service) -> Surroundings:
     address = str(ray.get_runtime_context().gcs_address)
     names = tuple(sorted(service.model.names))
     seconds = settings.keep_days * 24 * 3600
-    most = settings.max_batch_requests
-    return Surroundings(settings.own_url, names, address, most, settings.metadata, environment, seconds)
+    most, files = settings.max_batch_requests, settings.credential_files
+    return Surroundings(settings.own_url, names, address, most, settings.metadata, environment, seconds, files)
 
 
 def batch_folder(settings: ServeSettings) -> str:
@@ -189,7 +196,12 @@ def upscaling_to(rules: RequestRules, largest: int) -> RequestRules:
 
 
 def application(settings: ServeSettings, source: Source) -> serve.Application:
-    """The two deployments, the model bound into the ingress."""
+    """The two deployments, the model bound into the ingress.
+
+    Raises:
+        InvalidJob: the certificate or its key cannot be used.
+    """
+    fingerprint = check_server_credentials(settings.credential_files)
     names = frozenset({source.name, settings.model})
     rules = upscaling_to(source.rules, settings.max_upscale)
     model = ServedModel(source.name, source.revision, rules, names, int(time.time()))
@@ -211,7 +223,7 @@ def application(settings: ServeSettings, source: Source) -> serve.Application:
             "max_replicas": settings.max_replicas,
             "target_ongoing_requests": 2 * (settings.batch_size or 16),
         }
-    replicas = serve.deployment(**options)(Model).bind(source, settings)
+    replicas = serve.deployment(**options)(Model).bind(source, settings, fingerprint)
     ingress = serve.deployment(
         name=INGRESS,
         num_replicas=1,

@@ -13,6 +13,7 @@ from PIL import Image
 
 from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Generator, InvalidRequest, Watcher
 
+from ..content_credentials import ContentCredentials
 from ..encoding import EncodeFailed, Encoder
 from ..generating import failure_of
 from ..provenance import Provenance
@@ -89,11 +90,18 @@ class Painter:
     """Belongs to one event loop."""
 
     def __init__(
-        self, generator: Generator, batch_size: int | None, max_queue: int, provenance: Provenance | None = None
+        self,
+        generator: Generator,
+        batch_size: int | None,
+        max_queue: int,
+        provenance: Provenance | None = None,
+        credentials: ContentCredentials | None = None,
     ) -> None:
         """Args:
         provenance: for the label in every file; None for none.
+        credentials: by which finished pictures are signed; None for no signing.
         """
+        self.credentials = credentials
         self.provenance = provenance or Provenance("", "")
         self.batches: list[Batch] = []
         self.batcher = Batcher(generator, batch_size, max_queue, self.batches.append)
@@ -166,7 +174,7 @@ class Painter:
             events.put_nowait(Refusal(drawn.result.code.value, drawn.result.message))
             return
         try:
-            data = await self.encode(job, index, drawn.result.image)
+            data = await self.encode(job, index, drawn.result.image, self.credentials)
             events.put_nowait(Picture(index, data, waited=drawn.waited))
         except EncodeFailed as error:
             events.put_nowait(Refusal(ErrorCode.ENCODE_FAILED.value, str(error)))
@@ -177,9 +185,16 @@ class Painter:
     async def tell(self, events: asyncio.Queue[Event], job: Job, index: int, number: int, image: Image.Image) -> None:
         events.put_nowait(Picture(index, await self.encode(job, index, image), partial=number))
 
-    async def encode(self, job: Job, index: int, image: Image.Image) -> bytes:
+    async def encode(
+        self, job: Job, index: int, image: Image.Image, credentials: ContentCredentials | None = None
+    ) -> bytes:
         label = self.provenance.label(job.requests[index])
-        return await asyncio.get_running_loop().run_in_executor(self.encoders, job.encoder.encode, image, label)
+
+        def encoded() -> bytes:
+            data = job.encoder.encode(image, label)
+            return data if credentials is None else credentials.sign(data, job.encoder.image_format)
+
+        return await asyncio.get_running_loop().run_in_executor(self.encoders, encoded)
 
     async def close(self) -> None:
         await self.batcher.close()

@@ -9,11 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from imagen_model.open_models.options import ModelOptions
 from imagen_model.post_processing import MAX_UPSCALED
 
+from ..credential_files import CredentialFiles, credential_files
+
 MAX_N = 10  # pictures of one request, as in OpenAI's API
 
 
 class ServeSettings(BaseModel):
-    """Apart from the model and its options none of it changes a pixel, and only `metadata` a byte of a file.
+    """Apart from the model and its options none of it changes a pixel, and only `metadata` and a
+    certificate a byte of a file.
 
     Args:
         model: name or URL as `pipelines.weights.find_source` takes it.
@@ -31,6 +34,8 @@ class ServeSettings(BaseModel):
         rate_limit: pictures a minute for each key; None for no limit.
         max_body: bytes of a request's body.
         metadata: what pictures' files say of their making: none, provenance or full.
+        c2pa_certificate, c2pa_key: files of a certificate chain and its private key, in the same place on every node,
+            by which finished pictures are signed.
         max_upscale: pixels a side that post-processing may make; 8192 of them squared are 200 MB a picture.
         url_seconds, url_megabytes: how long, and how much of them together, pictures asked for by URL are kept.
         public_url: what these URLs begin with, such as https://images.example.org; None for the address asked.
@@ -70,6 +75,8 @@ class ServeSettings(BaseModel):
     rate_limit: int | None = Field(default=None, ge=MAX_N)
     max_body: int = Field(default=2**20, ge=1024, le=2**30)
     metadata: Literal["none", "provenance", "full"] = "none"
+    c2pa_certificate: str | None = None
+    c2pa_key: str | None = None
     max_upscale: int = Field(default=2048, ge=1, le=MAX_UPSCALED)
     url_seconds: float = Field(default=3600.0, gt=0)
     url_megabytes: float = Field(default=256.0, gt=0)
@@ -86,6 +93,13 @@ class ServeSettings(BaseModel):
         InvalidRequest: one of them is out of range.
         """
         return ModelOptions(**{name: getattr(self, name) for name in ModelOptions.__dataclass_fields__})
+
+    @property
+    def credential_files(self) -> CredentialFiles | None:
+        """Raises:
+        InvalidJob: one of the two is missing.
+        """
+        return credential_files(self.c2pa_certificate, self.c2pa_key)
 
     @model_validator(mode="after")
     def replicas_fit(self) -> ServeSettings:

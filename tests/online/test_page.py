@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from imagen_model.catalog import find_model
@@ -124,6 +125,20 @@ def test_a_download_holds_any_prompt_as_generate_writes_it(page: Page, server_ur
     label = Provenance(model.name, model.revision, "full").label(model.rules.resolve(GenerationRequest(**body)))
     with Image.open(io.BytesIO(base64.b64decode(answer["b64_json"]))) as picture:
         assert downloaded(page, card) == Encoder("png").encode(picture, label)
+
+
+def test_a_signed_picture_is_downloaded_as_it_is(page: Page) -> None:
+    credentials, buffer = PngInfo(), io.BytesIO()
+    credentials.add(b"caBX", b"any change of the file would break what stands here")
+    Image.new("RGB", (8, 8)).save(buffer, "PNG", pnginfo=credentials)
+    kept = """async (text) => {
+        const { withMetadata } = await import("/page/png.js");
+        const blob = new Blob([Uint8Array.from(atob(text), (character) => character.charCodeAt(0))]);
+        return (await withMetadata(blob, { prompt: "x", seed: 1, size: "8x8", model: "m" }, "1")) === blob;
+    }"""
+    assert page.evaluate(kept, base64.b64encode(buffer.getvalue()).decode()) is True
+    Image.new("RGB", (8, 8)).save(unsigned := io.BytesIO(), "PNG")
+    assert page.evaluate(kept, base64.b64encode(unsigned.getvalue()).decode()) is False
 
 
 def test_seeds_count_up_and_one_is_used_again(page: Page) -> None:

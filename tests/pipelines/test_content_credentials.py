@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 import c2pa
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import entries, images, job
 from cryptography import x509
@@ -22,6 +26,7 @@ from generators import TestSource
 from PIL import Image
 from typer.testing import CliRunner
 
+from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest
 from jobs.cli import app
 from pipelines.c2pa_manifest import UnknownManifest, resigned
@@ -30,6 +35,8 @@ from pipelines.credential_files import CredentialFiles, read_signing_key
 from pipelines.encoding import Encoder
 from pipelines.errors import InvalidJob, PlanMismatch
 from pipelines.export import export
+from pipelines.online.batches.answers import success_body
+from pipelines.online.replica import Job, Painter, Refusal
 from pipelines.progress import Summary
 from pipelines.provenance import SOURCE_TYPE, Provenance
 from pipelines.retry import retry_failed
@@ -231,6 +238,41 @@ def test_retry_signs_with_the_same_certificate_or_not_at_all(inline: Run, table:
         retry_failed(str(out), source=TestSource(), signing=others)
     retry_failed(str(out), source=TestSource(), signing=files)
     assert images(out) == images(whole) and len(images(out)) == 4 and verify(str(out)).ok
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_the_server_and_its_batches_give_the_signed_files_of_generate(
+    inline: Run, table: Table, tmp_path: Path, image_format: str
+) -> None:
+    files, _ = chain_of(tmp_path / "keys", "es256")
+    of_batch = {"output_format": [image_format], "output_quality": pa.array([None], pa.int64())}
+    path = table({"prompt": ["a red circle"], "seed": [7], **of_batch})
+    inline(asked(path, tmp_path / "out", files, image_format=image_format))
+    inline(asked(path, tmp_path / "batch", None))  # a batch's dataset is PNG, and is signed on its way out
+    wanted = list(images(tmp_path / "out").values())
+    name, revision = TestSource().name, TestSource().revision
+    credentials = ContentCredentials(read_signing_key(files), name, revision)
+
+    async def online() -> list[bytes]:
+        painter = Painter(FlatColourGenerator(), None, 8, credentials=credentials)
+        request = FlatColourGenerator.rules.resolve(GenerationRequest("a red circle", 7))
+        pictures = await painter.paint(Job((request,), Encoder(image_format), 60))
+        await painter.close()
+        assert not isinstance(pictures, Refusal)
+        return [picture.data for picture in pictures]
+
+    assert asyncio.run(online()) == wanted
+    (entry,) = entries(tmp_path / "batch")
+    found = [(entry, images(tmp_path / "batch")["000000000-0.png"])]
+    (item,) = success_body(found, Provenance(name, revision), credentials)["data"]
+    assert [base64.b64decode(item["b64_json"])] == wanted
+
+
+def test_a_server_checks_its_certificate_before_it_starts(tmp_path: Path) -> None:
+    files, words = wrong_files(tmp_path, "expired")
+    asked = ["serve", "--model", "flat-colour", "--c2pa-certificate", files.certificate, "--c2pa-key", files.key]
+    assert re.search(words, str(CliRunner().invoke(app, asked).exception))
+    assert "without c2pa_key" in str(CliRunner().invoke(app, asked[:-2]).exception)
 
 
 def wrong_files(folder: Path, what: str) -> tuple[CredentialFiles, str]:

@@ -17,6 +17,8 @@ from PIL import Image
 
 from imagen_model.generation import PARAMETERS, GenerationRequest
 
+from ...content_credentials import ContentCredentials
+from ...credential_files import CredentialFiles, read_signing_key
 from ...encoding import Encoder
 from ...formats import output_format
 from ...formats.layout import successes
@@ -36,7 +38,14 @@ class Counts:
 
 
 def write_outputs(
-    batch: str, dataset: Store, plan: Plan | None, table: Path, missing: BatchError, output: Path, errors: Path
+    batch: str,
+    dataset: Store,
+    plan: Plan | None,
+    table: Path,
+    missing: BatchError,
+    output: Path,
+    errors: Path,
+    signing: CredentialFiles | None = None,
 ) -> Counts:
     """A line for every row of the table: in `output` where all of its pictures are there, else in `errors`.
 
@@ -44,9 +53,11 @@ def write_outputs(
         dataset, plan: of the batch's job; None where it never began.
         missing: why rows that no shard holds were not made.
         errors: may hold lines already; others are added.
+        signing: by which pictures are signed on their way out; the dataset's are not.
     """
     ids = pq.read_table(table, columns=["id"]).column("id").to_pylist()
     completed = failed = 0
+    key = None if signing is None else read_signing_key(signing)
     left = set(range(len(ids)))
     with output.open("wb") as good, errors.open("ab") as bad:
         for shard in sorted(finished_shards(dataset)) if plan is not None else ():
@@ -55,9 +66,10 @@ def write_outputs(
             pictures = output_format(plan.output_format).pictures(dataset, shard, successes(entries))
             settings = plan.settings
             provenance = Provenance(settings.model, settings.model_revision, settings.metadata)
+            credentials = ContentCredentials(key, settings.model, settings.model_revision) if key is not None else None
             for row, group in groupby(entries, key=lambda entry: entry["row"]):
                 left.discard(row)
-                if write_row(batch, ids[row], list(group), pictures, provenance, good, bad):
+                if write_row(batch, ids[row], list(group), pictures, provenance, credentials, good, bad):
                     completed += 1
                 else:
                     failed += 1
@@ -72,6 +84,7 @@ def write_row(
     entries: list[Entry],
     pictures: Iterator[tuple[Entry, bytes | None]],
     provenance: Provenance,
+    credentials: ContentCredentials | None,
     good: IO[bytes],
     bad: IO[bytes],
 ) -> bool:
@@ -85,11 +98,13 @@ def write_row(
         lost = BatchError(code="picture_lost", message="the picture was made and is no longer stored")
         bad.write(failure_line(batch, custom_id, lost))
         return False
-    good.write(answer_line(batch, custom_id, 200, success_body(found, provenance)))
+    good.write(answer_line(batch, custom_id, 200, success_body(found, provenance, credentials)))
     return True
 
 
-def success_body(found: Iterable[tuple[Entry, bytes | None]], provenance: Provenance) -> dict[str, Any]:
+def success_body(
+    found: Iterable[tuple[Entry, bytes | None]], provenance: Provenance, credentials: ContentCredentials | None = None
+) -> dict[str, Any]:
     items, first = [], None
     for entry, data in found:
         first = first or entry
@@ -98,6 +113,8 @@ def success_body(found: Iterable[tuple[Entry, bytes | None]], provenance: Proven
         if encoder.image_format != entry["format"]:
             with Image.open(io.BytesIO(data)) as picture:
                 data = encoder.encode(picture.convert("RGB"), provenance.label(request_of(entry)))
+        if credentials is not None:
+            data = credentials.sign(data, encoder.image_format)
         items.append({"b64_json": base64.b64encode(data).decode(), "seed": entry["seed"]})
     assert first is not None
     created = int(first["created_at"].timestamp())

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ...credential_files import CredentialFiles
 from ...errors import PipelineError
 from ...lease import Lease
 from ..errors import ApiError
@@ -40,6 +41,7 @@ class Surroundings:
     Args:
         environment: of the process, an API key for this server among it.
         keep_seconds: how long a finished batch is kept.
+        credential_files: by which pictures are signed.
     """
 
     url: str
@@ -49,6 +51,7 @@ class Surroundings:
     metadata: str
     environment: Mapping[str, str]
     keep_seconds: float
+    credential_files: CredentialFiles | None = None
 
 
 class BatchRunner:
@@ -178,8 +181,17 @@ class BatchRunner:
     async def run_process(self, batch: str) -> int:
         """The exit status."""
         about = self.surroundings
+        files = about.credential_files
         order = Order(
-            self.store.store.url, batch, about.url, about.names, about.ray_address, about.most, about.metadata
+            self.store.store.url,
+            batch,
+            about.url,
+            about.names,
+            about.ray_address,
+            about.most,
+            about.metadata,
+            None if files is None else files.certificate,
+            None if files is None else files.key,
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,

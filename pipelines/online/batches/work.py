@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from imagen_model.catalog import ModelNotFound
 
 from ...batch import run_batch
+from ...credential_files import credential_files
 from ...endpoint import EndpointModel, find_endpoint
 from ...errors import EndpointUnavailable, NoPlan, OutputLocked, SetupError, StoreError, WorkersFailed
 from ...job import BatchJob, Pool
@@ -49,6 +50,7 @@ class Order:
         ray_address: of the cluster that the server runs on.
         most: requests that a batch may have.
         metadata: in the pictures' files, as the server's own answers have it.
+        c2pa_certificate, c2pa_key: files by which the answers' pictures are signed, as the server's own are.
     """
 
     folder: str
@@ -58,6 +60,8 @@ class Order:
     ray_address: str
     most: int
     metadata: str = "none"
+    c2pa_certificate: str | None = None
+    c2pa_key: str | None = None
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -202,7 +206,8 @@ class Work:
         dataset = open_store(self.dataset_url, answered=True)
         with self.store.store.local_copy(f"{self.run}/prompts.parquet") as table:
             missing = trouble or self.missing()
-            made = write_outputs(self.order.batch, dataset, self.plan(), table, missing, output, errors)
+            signing = credential_files(self.order.c2pa_certificate, self.order.c2pa_key)
+            made = write_outputs(self.order.batch, dataset, self.plan(), table, missing, output, errors, signing)
         counts = RequestCounts(total=total, completed=made.completed, failed=made.failed + refused)
         batch = self.stored.batch.model_copy(
             update={

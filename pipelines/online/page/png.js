@@ -101,7 +101,8 @@ function quoted(value) {
   return /[,:\n"]/.test(value) ? JSON.stringify(value) : value;
 }
 
-/** The picture's file with what it was made from written into it, as a Blob; pixels are not touched. */
+/** The picture's file with what it was made from written into it, as a Blob; pixels are not touched. A signed file
+    stays as it is, for any change would break its signature. */
 export async function withMetadata(blob, request, revision) {
   const facts = factsOf(request, revision);
   const bytes = new Uint8Array(await blob.arrayBuffer());
@@ -112,6 +113,7 @@ export async function withMetadata(blob, request, revision) {
     const end = at + 12 + view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const head = String.fromCharCode(...bytes.subarray(at + 8, Math.min(end - 4, at + 40)));
+    if (type === "caBX") return blob;
     const replaced = ["tEXt", "iTXt", "zTXt"].includes(type) && keywords.includes(head.split("\0")[0]);
     if (!replaced) parts.push(bytes.subarray(at, end));
     if (type === "IHDR") {
