@@ -42,8 +42,8 @@ def schedule_command(files: Sequence[Path], state: Path | None) -> int:
         with FileLock(folder / "scheduler.lock", timeout=0), until_told() as told:
             history = History(folder)
             try:
-                scheduler = Scheduler(jobs, history, Processes(folder), log)
-                keep_time(scheduler, told)
+                scheduler = Scheduler(jobs, history, Processes(folder), log, told)
+                keep_time(scheduler)
             finally:
                 history.close()
     except Timeout:
@@ -53,15 +53,15 @@ def schedule_command(files: Sequence[Path], state: Path | None) -> int:
     return ExitCode.SUCCESS
 
 
-def keep_time(scheduler: Scheduler, told: threading.Event) -> None:
+def keep_time(scheduler: Scheduler) -> None:
     scheduler.recover(datetime.now(UTC))
     for job in scheduler.jobs.values():
         first = job.times.after(datetime.now(UTC))
         log(f"{job.name}: next at {first:%Y-%m-%d %H:%M:%S %Z}" if first else f"{job.name}: no time comes any more")
-    while not told.is_set():
+    while not scheduler.told.is_set():
         moment = scheduler.step(datetime.now(UTC))
         left = (moment - datetime.now(UTC)).total_seconds()
-        told.wait(max(0.01, min(left, LOOK if scheduler.running() else IDLE)))
+        scheduler.told.wait(max(0.01, min(left, LOOK if scheduler.running() else IDLE)))
     if scheduler.running():
         log("stopping: runs finish their shards and go on when the scheduler is started again")
     scheduler.stop_all()

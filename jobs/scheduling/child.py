@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import Timeout
 
@@ -15,6 +17,8 @@ from .processes import run_lock
 
 
 def main() -> None:
+    # While it starts and after its end; in between, `stopping_on_sigterm` finishes the shards.
+    signal.signal(signal.SIGTERM, interrupted)
     folder, file, run_id, date = sys.argv[1:]
     try:
         with run_lock(Path(folder), run_id):
@@ -39,6 +43,11 @@ def run(file: Path, run_id: str, date: str) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:
         return exit_code_of(error)
+
+
+def interrupted(number: int, frame: Any) -> None:
+    """At once: an exception could be lost in whatever is being imported, and nothing here may not be killed."""
+    os._exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

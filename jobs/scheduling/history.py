@@ -40,6 +40,7 @@ create index by_job on runs (job, planned);
 class State(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"
+    STOPPING = "stopping"  # told to stop by the scheduler, and still at work
     RETRYING = "retrying"
     SUCCEEDED = "succeeded"
     FAILED_ROWS = "failed_rows"
@@ -50,7 +51,8 @@ class State(StrEnum):
     MISSED = "missed"
 
 
-OPEN = (State.WAITING, State.RUNNING, State.RETRYING)
+AT_WORK = (State.RUNNING, State.STOPPING)
+OPEN = (State.WAITING, *AT_WORK, State.RETRYING)
 
 
 @dataclass(frozen=True, slots=True)

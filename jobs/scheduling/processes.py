@@ -45,7 +45,8 @@ class Processes:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     def start(self, run: Run, file: Path) -> None:
-        self.outcome(run).unlink(missing_ok=True)
+        for old in (self.outcome(run), self.process_id(run)):
+            old.unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "jobs.scheduling.child", str(self.folder / "runs"), str(file)]
         with self.log(run).open("ab") as log:
             # A session of its own, so that Ctrl-C at the scheduler's terminal does not reach it as well.
@@ -78,12 +79,15 @@ class Processes:
             process.terminate()
         else:  # taken over: it wrote its process id while it had the lock
             try:
-                os.kill(int((self.folder / "runs" / f"{run.run_id}.pid").read_text()), signal.SIGTERM)
+                os.kill(int(self.process_id(run).read_text()), signal.SIGTERM)
             except (FileNotFoundError, ValueError, ProcessLookupError):
                 return
 
     def outcome(self, run: Run) -> Path:
         return self.folder / "runs" / f"{run.run_id}.exit"
+
+    def process_id(self, run: Run) -> Path:
+        return self.folder / "runs" / f"{run.run_id}.pid"
 
     def log(self, run: Run) -> Path:
         return self.folder / "logs" / f"{run.run_id}.log"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +12,8 @@ from typing import Any
 import pytest
 
 from jobs.job_files.settings import Schedule
-from jobs.scheduling.history import History, Run
-from jobs.scheduling.processes import LOST
+from jobs.scheduling.history import History, Run, State
+from jobs.scheduling.processes import LOST, Processes
 from jobs.scheduling.scheduler import ScheduledJob, Scheduler
 
 START = datetime(2026, 11, 25, 0, 30, tzinfo=UTC)
@@ -62,7 +64,7 @@ class Drive:
         return self.scheduler.step(self.now)
 
     def end(self, code: int) -> None:
-        (run,) = [run for run in self.history.open_runs() if run.state == "running"]
+        (run,) = [run for run in self.history.open_runs() if run.state in {"running", "stopping"}]
         self.launcher.codes[run.run_id] = code
         self.step()
 
@@ -180,16 +182,75 @@ def test_a_run_that_died_with_the_scheduler_goes_on_at_once_and_one_that_lives_i
     assert night.states() == [("25 01:00", "succeeded")]
 
 
-def test_runs_that_stop_with_the_scheduler_go_on_with_the_next(tmp_path: Path) -> None:
-    night = drive(tmp_path)
+@pytest.mark.parametrize("code", [130, -15, 1])  # -15: it had only just begun
+def test_runs_that_stop_with_the_scheduler_go_on_with_the_next(tmp_path: Path, code: int) -> None:
+    night = drive(tmp_path, retries=0)
     night.step(minutes=30)
     night.scheduler.stop_all()
     assert night.launcher.stopped == night.launcher.started
-    night.end(130)
+    night.end(code)
     night.step(days=1)
-    assert night.states() == [("25 01:00", "waiting")] and len(night.launcher.started) == 1
+    (run,) = night.history.all_runs()
+    assert (run.state, run.failures, len(night.launcher.started)) == ("waiting", 0, 1)
     night.boot()
     assert night.launcher.started == ["night-20261125T010000Z"] * 2
+
+
+def test_a_run_that_finishes_its_shard_longer_than_the_scheduler_lives_goes_on_too(tmp_path: Path) -> None:
+    night = drive(tmp_path, retries=0)
+    night.step(minutes=30)
+    night.scheduler.stop_all()
+    night.boot()  # the first was told a second time, or killed
+    assert night.states() == [("25 01:00", "stopping")]
+    night.scheduler.stop_all()
+    assert len(night.launcher.stopped) == 1, "a second SIGTERM drops the shard"
+    night.boot()
+    night.end(130)
+    assert night.launcher.started == ["night-20261125T010000Z"] * 2
+
+
+def test_a_run_that_was_told_to_stop_while_no_scheduler_was_there_goes_on(tmp_path: Path) -> None:
+    night = drive(tmp_path, retries=0)
+    night.step(minutes=30)
+    night.launcher.codes[night.launcher.started[0]] = 130  # by systemd, when it found the scheduler killed
+    night.boot()
+    assert night.launcher.started == ["night-20261125T010000Z"] * 2
+
+
+def test_a_run_that_a_signal_to_all_reaches_before_the_scheduler_looks_goes_on(tmp_path: Path) -> None:
+    night = drive(tmp_path, retries=0)
+    night.step(minutes=30)
+    night.scheduler.told.set()
+    night.end(130)
+    assert night.states() == [("25 01:00", "waiting")]
+
+
+def test_sigterm_while_a_run_starts_interrupts_it(tmp_path: Path) -> None:
+    job = tmp_path / "night.yaml"
+    os.mkfifo(job)  # it starts for as long as nobody writes
+    processes = Processes(tmp_path)
+    run = Run("night-1", "night", START, "2026-11-25", State.RUNNING)
+    processes.start(run, job)
+    deadline = time.monotonic() + 60
+    while not processes.process_id(run).exists() or not processes.process_id(run).read_text():
+        assert time.monotonic() < deadline, processes.log(run).read_text()
+        time.sleep(0.01)
+    processes.stop(run)
+    assert processes.own[run.run_id].wait(60) == 130
+
+
+def test_times_of_a_changed_schedule_count_from_the_last_that_was_seen_to(tmp_path: Path) -> None:
+    night = drive(tmp_path)
+    night.step(minutes=30)
+    night.end(0)
+    night.schedule = Schedule(cron="0 6 * * *")
+    night.now += timedelta(hours=9)
+    night.boot()
+    assert night.states() == [("25 01:00", "succeeded"), ("25 06:00", "running")]
+    night.schedule = Schedule(cron="0 2 * * *", missed="skip")
+    night.end(0)
+    night.boot()  # 02:00 lies before 06:00, which was seen to
+    assert night.states() == [("25 01:00", "succeeded"), ("25 06:00", "succeeded")]
 
 
 def test_the_date_is_that_of_the_schedules_zone(tmp_path: Path) -> None:
