@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_the_dockerfile_keeps_the_rules() -> None:
         ("--no-install-recommends ", "", "DL3015"),
         (" \\\n    && rm -rf /var/lib/apt/lists/*", "", "DL3009"),
         ("COPY jobs jobs", "ADD jobs jobs", "DL3020"),
-        ('pip install --constraint requirements.lock ".[cluster,s3,serve]"', "pip install imagegen", "DL3013"),
+        ('pip install --constraint requirements.lock ".[', 'pip install ".[', "DL3013"),
     ],
 )
 def test_a_dockerfile_that_breaks_a_rule_is_told(was: str, wrong: str, rule: str) -> None:
@@ -119,6 +120,13 @@ def test_the_model_is_a_layer_of_its_own_below_the_code(target: str) -> None:
     version = re.search(r"^ARG PYTHON=python:(\d+\.\d+)", text, re.M)
     assert version and set(re.findall(r"lib/python(\d+\.\d+)/", text)) == {version[1]}
     assert "rm -r /code/imagen_model/checkpoints" in text
+
+
+def test_an_image_has_what_any_job_may_ask_for() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]) - {"dev"}
+    installed = re.findall(r'"\.\[([\w,]+)\]"', DOCKERFILE.read_text())
+    assert len(installed) == len(TARGETS)
+    assert all(set(names.split(",")) == extras for names in installed)
 
 
 def test_leave_node_is_a_script_that_runs() -> None:
@@ -172,6 +180,33 @@ def test_secrets_of_the_compose_file_come_from_outside() -> None:
     assert needed == {"RAY_AUTH_TOKEN", "S3_ACCESS_KEY", "S3_SECRET_KEY", "GRAFANA_PASSWORD"}
     assert all(given[name] == "" for name in needed)
     assert compose()["x-ray"]["environment"]["RAY_AUTH_MODE"] == "token"
+
+
+def test_no_service_is_shown_the_secrets() -> None:
+    """Secrets are in the file .env beside the compose file, which git does not keep."""
+    secrets = COMPOSE.with_name(".env")
+    assert subprocess.run(["git", "check-ignore", "--quiet", str(secrets)], cwd=ROOT, check=False).returncode == 0
+    for name, service in compose()["services"].items():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("."):
+                assert not secrets.is_relative_to((COMPOSE.parent / volume.split(":")[0]).resolve()), (name, volume)
+
+
+def mounted(service: str) -> dict[str, Path]:
+    """Path in the container -> here, of what comes from the repository."""
+    volumes = [volume.split(":")[:2] for volume in compose()["services"][service]["volumes"] if volume.startswith(".")]
+    return {inside: (COMPOSE.parent / here).resolve() for here, inside in volumes}
+
+
+def test_prometheus_and_grafana_are_given_the_rules_and_dashboards_of_runs_and_server() -> None:
+    folders = [ROOT / "infra/batch", ROOT / "infra/serve"]
+    asked = yaml.safe_load((COMPOSE.parent / "prometheus.yml").read_text())["rule_files"]
+    places = {place: folder for place, folder in mounted("prometheus").items() if folder.is_dir()}
+    found = [path for rule in asked for path in places[str(Path(rule).parent)].glob(Path(rule).name)]
+    assert sorted(found) == [folder / "alerts.yml" for folder in folders]
+    provider = yaml.safe_load((COMPOSE.parent / "grafana/dashboards.yaml").read_text())["providers"][0]
+    below = [folder for place, folder in mounted("grafana").items() if place.startswith(provider["options"]["path"])]
+    assert sorted(below) == folders and all((folder / "grafana.json").exists() for folder in folders)
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import shutil
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -149,6 +151,22 @@ def pods(built: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return found
 
 
+def test_an_autoscaler_can_speak_to_kubernetes_and_no_other_pod(built: dict[str, list[dict[str, Any]]]) -> None:
+    """KubeRay makes the role, and binds it to the account that the head names; that account must be there."""
+    for name, manifests in built.items():
+        (account,) = [manifest for manifest in manifests if manifest["kind"] == "ServiceAccount"]
+        (cluster,) = clusters({name: manifests})
+        (policy,) = [manifest for manifest in manifests if manifest["kind"] == "NetworkPolicy"]
+        head = cluster["headGroupSpec"]["template"]["spec"]
+        assert cluster["enableInTreeAutoscaling"] == name.startswith("cloud/")
+        assert head["automountServiceAccountToken"] == cluster["enableInTreeAutoscaling"], name
+        assert head["serviceAccountName"] == account["metadata"]["name"]
+        for pod in (pod for pod in pods({name: manifests}) if pod is not head):
+            assert not pod.get("automountServiceAccountToken", account["automountServiceAccountToken"]), name
+        open_ports = [port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]]
+        assert {443, 6443} <= set(open_ports)
+
+
 def test_every_cluster_asks_for_its_token(built: dict[str, list[dict[str, Any]]]) -> None:
     for cluster in clusters(built):
         assert cluster["authOptions"] == {"mode": "token", "secretName": "imagegen-ray-token"}
@@ -199,6 +217,25 @@ def test_runs_wait_in_kueues_queue_and_yield(built: dict[str, list[dict[str, Any
         for pod in pods({overlay: built[overlay]}):
             assert pod.get("priorityClassName", name) == name
         assert any("priorityClassName" in pod for pod in pods({overlay: built[overlay]}))
+    assert [name for name, manifests in built.items() if "kueue" in str(manifests)] == ["cloud/job"]
+
+
+def test_a_run_may_take_weeks_and_a_night_a_day(built: dict[str, list[dict[str, Any]]]) -> None:
+    for overlay in ("laptop/job", "cloud/job"):
+        (job,) = [manifest for manifest in built[overlay] if manifest["kind"] == "RayJob"]
+        assert "activeDeadlineSeconds" not in job["spec"]
+    (nightly,) = [manifest for manifest in built["cloud/nightly"] if manifest["kind"] == "RayCronJob"]
+    assert nightly["spec"]["jobTemplate"]["activeDeadlineSeconds"] == timedelta(days=1).total_seconds()
+
+
+def test_every_day_has_the_nightly_runs_hour_once(built: dict[str, list[dict[str, Any]]]) -> None:
+    (nightly,) = [manifest for manifest in built["cloud/nightly"] if manifest["kind"] == "RayCronJob"]
+    minute, hour, *every_day = nightly["spec"]["schedule"].split()
+    assert every_day == ["*"] * 3
+    for day in range(365):
+        moment = datetime(2027, 1, 1, int(hour), int(minute), tzinfo=ZoneInfo(nightly["spec"]["timeZone"]))
+        moment += timedelta(days=day)
+        assert moment.utcoffset() == moment.replace(fold=1).utcoffset(), moment
 
 
 def test_every_overlay_has_a_network_policy(built: dict[str, list[dict[str, Any]]]) -> None:
