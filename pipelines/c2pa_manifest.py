@@ -1,12 +1,13 @@
 """A signed C2PA manifest made to follow from its content alone.
 
 c2pa's writer salts each assertion's box at random (ISO 19566-5, the private box `c2sh`), so that two files of one
-picture differ, though nothing in them is ever redacted. Here the salts become bytes that are given, the hashes that
+picture differ, though nothing in them is ever redacted. Here the salts follow from what is given, the hashes that
 hang on them are reckoned again, and the claim is signed again; with a signature that holds no chance either (Ed25519,
 ECDSA with the nonces of RFC 6979) one picture gives one manifest. Lengths stay, so the hash over the file, which leaves
 the manifest's own place out, stays right.
 
-    C2PA 2.2, 8.4.2.3 (hash of an assertion: over its superbox without the header), 13.2 (COSE_Sign1, detached claim)
+C2PA's technical specification (2.2): "Hashing JUMBF Boxes" (an assertion's hash is over its superbox without the
+header) and "Digital Signatures" (COSE_Sign1 over the claim, which is detached).
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def superboxes(data: bytes, start: int, end: int) -> Iterator[Superbox]:
         start += length
 
 
-def resigned(manifest: bytes, salt: bytes, signature_bytes: int, sign: Callable[[bytes], bytes]) -> bytes:
+def resigned(manifest: bytes, seed: bytes, signature_bytes: int, sign: Callable[[bytes], bytes]) -> bytes:
     """Args:
         manifest: a manifest store with one manifest.
-        salt: 16 bytes.
+        seed: from which the salts follow.
         signature_bytes: of the signature that is there and of what `sign` gives.
         sign: of COSE's Sig_structure.
 
@@ -68,6 +69,7 @@ def resigned(manifest: bytes, salt: bytes, signature_bytes: int, sign: Callable[
     for box in boxes:
         if data[box.inner - SALT_BYTES - HEADER : box.inner - SALT_BYTES] == SALT_BOX:
             before = box_hash(data, box)
+            salt = hashlib.sha256(box.label.encode() + b"\0" + seed).digest()[:SALT_BYTES]
             data[box.inner - SALT_BYTES : box.inner] = salt
             replace_once(data, claim, before, box_hash(data, box))
     cose = bytes(data[signature.inner + HEADER : signature.end])

@@ -25,8 +25,12 @@ from .errors import InvalidJob
 from .provenance import SOURCE_TYPE
 
 MIME = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-# No thumbnail of a picture in itself, and no reading back of each one: the first is, before any work.
-SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+# No thumbnail of a picture in itself, and no reading back of each one: the first is, before any work. The action is
+# the signer's own statement, and none that was gathered from somebody else.
+SETTINGS = {
+    "builder": {"thumbnail": {"enabled": False}, "created_assertion_labels": ["c2pa.actions"]},
+    "verify": {"verify_after_sign": False},
+}
 
 
 @functools.cache
@@ -62,6 +66,8 @@ class ContentCredentials:
         Raises:
             EncodeFailed: it cannot be signed.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm  # OpenSSL before 3.2 draws ECDSA's nonces at random
+
         c2pa = library()
         identity = hashlib.sha256(self.key.fingerprint.encode() + data).digest()
         output = io.BytesIO()
@@ -70,10 +76,9 @@ class ContentCredentials:
             info = c2pa.C2paSignerInfo(self.key.algorithm.encode(), self.key.chain, self.key.pem, None)
             with c2pa.Signer.from_info(info) as signer, c2pa.Builder(self.statement(identity), context) as builder:
                 manifest = builder.sign(signer, MIME[image_format], io.BytesIO(data), output)
-            salt = hashlib.sha256(b"salt" + identity).digest()[:16]
-            settled = resigned(manifest, salt, self.key.signature_bytes, self.key.sign)
+            settled = resigned(manifest, identity, self.key.signature_bytes, self.key.sign)
             return replaced(output.getvalue(), manifest, settled, image_format)
-        except (c2pa.C2paError, UnknownManifest) as error:
+        except (c2pa.C2paError, UnknownManifest, UnsupportedAlgorithm) as error:
             raise EncodeFailed(f"the picture cannot be signed: {error}") from error
 
     def statement(self, identity: bytes) -> str:

@@ -117,11 +117,12 @@ def private_pem(key: Any, encryption: serialization.KeySerializationEncryption) 
 
 
 def read_back(data: bytes, image_format: str, root: str) -> tuple[str, dict[str, Any]]:
-    """What c2pa's reader finds, which trusts this root alone: the state, and the manifest."""
+    """What c2pa's reader finds, which trusts this root alone: the state, and the manifest with its claim."""
     trusting = c2pa.Settings.from_dict({"trust": {"trust_anchors": root}, "verify": {"verify_trust": True}})
     with c2pa.Reader(MIME[image_format], io.BytesIO(data), context=c2pa.Context(trusting)) as reader:
-        found = json.loads(reader.json())
-    return found["validation_state"], found["manifests"][found["active_manifest"]]
+        found, detailed = json.loads(reader.json()), json.loads(reader.detailed_json())
+    active = found["active_manifest"]
+    return found["validation_state"], found["manifests"][active] | {"claim": detailed["manifests"][active]["claim"]}
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
@@ -140,6 +141,8 @@ def test_a_reader_trusts_what_is_signed_and_finds_that_a_model_made_it(
     (action,) = next(one for one in manifest["assertions"] if one["label"] == "c2pa.actions.v2")["data"]["actions"]
     assert (action["action"], action["digitalSourceType"]) == ("c2pa.created", SOURCE_TYPE)
     assert action["softwareAgent"] == {"name": "my model", "version": "0123"}
+    stated = [one["url"].rpartition("/")[2] for one in manifest["claim"]["created_assertions"]]
+    assert sorted(stated) == ["c2pa.actions.v2", "c2pa.hash.data"] and not manifest["claim"].get("gathered_assertions")
     with Image.open(io.BytesIO(signed)) as one, Image.open(io.BytesIO(plain)) as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
         kept = {name for name in other.info if name in {"xmp", "exif", "parameters", "imagegen", "XML:com.adobe.xmp"}}
