@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipelines.credential_files import credential_files
 from pipelines.encoding import Encoder
 from pipelines.errors import InvalidJob
 from pipelines.job import BatchJob
@@ -160,6 +161,8 @@ def together(values: Mapping[str, Any], document: Document) -> Iterator[Mistake]
     yield from said(lambda: Encoder(**{"image_format": "png", **picture}), "quality")
     size = {name: values[name] for name in ("size", "width", "height") if name in values}
     yield from said(lambda: BatchJob("x", "x", **size), "size")
+    pair = [name for name in ("c2pa_certificate", "c2pa_key") if values.get(name) is not None]
+    yield from said(lambda: credential_files(*map(values.get, ("c2pa_certificate", "c2pa_key"))), *pair[:1])
     schedule = values.get("schedule")
     if isinstance(schedule, dict) and (schedule.get("cron") is None) == (schedule.get("every") is None):
         both = "both given; give one of the two" if schedule.get("cron") else "both missing; give one of the two"

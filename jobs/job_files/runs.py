@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from imagen_model.catalog import ModelNotFound
 from imagen_model.generation import PARAMETERS, GenerationRequest, InvalidRequest, RequestRules
 from pipelines.batch import source_of
+from pipelines.content_credentials import check_credentials
+from pipelines.encoding import Encoder
 from pipelines.errors import InvalidJob, TableError
 from pipelines.table_files import TableFiles
 
@@ -46,7 +48,8 @@ def run_id_at(name: str, planned: datetime) -> str:
 
 
 def check_here(job: LoadedJob, settings: JobFile) -> None:
-    """Whether the model is there and takes the parameters, the prompts are there, and a secret that is named is set.
+    """Whether the model is there and takes the parameters, the prompts are there, the certificate can sign, and a
+    secret that is named is set.
 
     Args:
         settings: the job's, resolved.
@@ -67,6 +70,11 @@ def check_here(job: LoadedJob, settings: JobFile) -> None:
         TableFiles(settings.prompts, settings.input_format)
     except (TableError, InvalidJob) as problem:
         mistakes.append(job.mistake(("prompts",), str(problem)))
+    try:
+        check_credentials(batch.credential_files, Encoder(settings.image_format, settings.quality))
+    except InvalidJob as problem:
+        name = "c2pa_key" if str(problem).startswith("c2pa_key") else "c2pa_certificate"
+        mistakes.append(job.mistake((name,), str(problem).removeprefix(f"{name}: ")))
     mistakes += (job.mistake(("notification", name), message) for name, message in wrong_notification(settings))
     if mistakes:
         raise InvalidJobFile(job.source, mistakes)
@@ -108,3 +116,7 @@ def unreachable(settings: JobFile) -> Iterator[tuple[str, str]]:
         relative = not value.startswith(("/", "$")) and "://" not in value
         if relative and (name != "model" or value.startswith((".", "~"))):
             yield name, f"{value} must be a URL, or an absolute path that every node has"
+    for name in ("c2pa_certificate", "c2pa_key"):
+        path = getattr(settings, name)
+        if path is not None and not path.startswith("/"):
+            yield name, f"{path} must be an absolute path that every node has"

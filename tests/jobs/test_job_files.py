@@ -93,6 +93,7 @@ notification:
         ("prompts: a\noutput: b\nwidth: 64\nsize: 64x64\n", 4, "both given"),
         ("prompts: a\noutput: b\nschedule: {time_zone: UTC}\n", 3, "both missing"),
         ("prompts: a\noutput: b\nschedule: {every: 1 min, cron: '0 0 * * *'}\n", 3, "both given"),
+        ("prompts: a\noutput: b\nc2pa_key: k.pem\n", 3, "c2pa_key is given without c2pa_certificate"),
         ("prompts: a\noutput: b\nmodel: ${NO\n", 3, "no reference"),
         ("prompts: 5\noutput: b\n", 1, "prompts: it must be a valid string, got 5"),
     ],
@@ -105,15 +106,22 @@ def test_what_is_not_here_is_told_at_once_too(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "prompts: nowhere/*.parquet\noutput: out\nsize: 100x100\ntop_k: 5\nmodel: flat-colour\n"
-        "notification: {url: 'ftp://x', secret_env: NOT_SET_HERE}\n",
+        "notification: {url: 'ftp://x', secret_env: NOT_SET_HERE}\nc2pa_certificate: no.pem\nc2pa_key: no.key\n",
     )
     job = load_job(path)
     with pytest.raises(InvalidJobFile) as caught:
         check_here(job, job.resolved(new_context(job, {})))
     found = [(mistake.line, mistake.message) for mistake in caught.value.mistakes]
-    for line, words in ((1, "nowhere"), (3, "100x100"), (4, "top_k"), (6, "https://"), (6, "NOT_SET_HERE")):
+    for line, words in (
+        (1, "nowhere"),
+        (3, "100x100"),
+        (4, "top_k"),
+        (6, "https://"),
+        (6, "NOT_SET_HERE"),
+        (7, "cannot read no.pem"),
+    ):
         assert any(line == at and words in message for at, message in found), found
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 def test_references() -> None:

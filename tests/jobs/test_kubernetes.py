@@ -78,6 +78,7 @@ def test_an_interval_that_cron_can_say(tmp_path: Path, every: str, cron: str) ->
         ({"schedule": {"every": "1 h", "overlap": "queue"}}, "cannot queue"),
         ({"schedule": None}, "no schedule"),
         ({"output": "out"}, "output: out must be a URL"),
+        ({"c2pa_certificate": "/c.pem", "c2pa_key": "k.pem"}, "c2pa_key: k.pem must be an absolute path"),
         ({"output": "s3://b/{run_id}"}, "output: {run_id}"),
     ],
 )
