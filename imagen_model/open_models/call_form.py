@@ -13,6 +13,7 @@ from .folder import Pipeline, UnusableModel
 from .signature import PipelineClass, pipeline_class, text_to_image
 
 DISTILLED_STEPS = 4
+UNGUIDED = 0.0  # a guidance scale with which no pipeline guides
 FALLBACK_SIDE = 1024  # of pipelines that state their size nowhere but in their code (FLUX, Qwen-Image, Z-Image)
 UNET_MULTIPLE, TRANSFORMER_MULTIPLE = 8, 16  # held by their classes' own checks, whatever the autoencoder's factor
 # Sizes at which `use_resolution_binning` knows its table; elsewhere it raises.
@@ -77,13 +78,14 @@ def call_form(pipeline: Pipeline, place: str, enlarging: bool = False) -> CallFo
     distilled = is_distilled(pipeline, known)
     guidance = None if distilled else guidance_of(known)
     default = takes.get(guidance) if guidance else None
+    turbo = guidance is not None and seems_turbo(pipeline, known)
     classifier_free = guidance is not None and not (guidance == "guidance_scale" and "true_cfg_scale" in takes)
     steps = takes.get("num_inference_steps")
     return CallForm(
         class_name=name,
         guidance=guidance,
-        guidance_scale=float(default) if isinstance(default, int | float) else 1.0,
-        steps=(DISTILLED_STEPS if distilled else steps) if isinstance(steps, int) else None,
+        guidance_scale=UNGUIDED if turbo else float(default) if isinstance(default, int | float) else 1.0,
+        steps=(DISTILLED_STEPS if distilled or turbo else steps) if isinstance(steps, int) else None,
         takes_negative="negative_prompt" in takes and classifier_free,
         takes_size={"width", "height"} <= set(takes),
         fixed=fixed_arguments(pipeline, known, distilled),
@@ -96,15 +98,23 @@ def call_form(pipeline: Pipeline, place: str, enlarging: bool = False) -> CallFo
 
 
 def is_distilled(pipeline: Pipeline, known: PipelineClass) -> bool:
-    """Whether guidance was distilled away: few steps, no guidance, no negative prompt.
+    """Whether the model's own files say that guidance was distilled away: few steps, no guidance, no negative prompt.
 
-    FLUX says it in its transformer, FLUX.2 in its index. Turbo models say it nowhere; their scheduler is Euler with
-    trailing steps, which other Stable Diffusion models have only together with a zero terminal SNR.
+    An index that has `is_distilled` decides (FLUX.2-klein, and its base, which is guided); FLUX.1 says it in its
+    transformer.
     """
-    if pipeline.index.get("is_distilled") is True:
-        return True
-    if known.name.startswith("Flux"):
-        return pipeline.config("transformer").get("guidance_embeds") is False
+    stated = pipeline.index.get("is_distilled")
+    if isinstance(stated, bool):
+        return stated
+    return known.name == "FluxPipeline" and pipeline.config("transformer").get("guidance_embeds") is False
+
+
+def seems_turbo(pipeline: Pipeline, known: PipelineClass) -> bool:
+    """Whether few steps without guidance are the better default, though nothing says that the model was distilled.
+
+    SD- and SDXL-Turbo are known only by their scheduler, Euler with trailing steps. Others are saved so too, so it
+    refuses nothing; those with a zero terminal SNR always are, and are guided.
+    """
     scheduler = pipeline.parts.get("scheduler")
     if scheduler is None or not known.name.startswith("StableDiffusion"):
         return False
@@ -125,7 +135,7 @@ def fixed_arguments(pipeline: Pipeline, known: PipelineClass, distilled: bool) -
     takes = known.parameters
     fixed: dict[str, Any] = {}
     if distilled and "guidance_scale" in takes:
-        fixed["guidance_scale"] = 0.0
+        fixed["guidance_scale"] = UNGUIDED
     if "clean_caption" in takes:
         fixed["clean_caption"] = False  # else a caption depends on whether beautifulsoup4 and ftfy are installed
     if "use_resolution_binning" in takes:
@@ -138,7 +148,7 @@ def fixed_arguments(pipeline: Pipeline, known: PipelineClass, distilled: bool) -
 
 def max_tokens(known: PipelineClass, distilled: bool) -> int | None:
     limit = known.parameters.get("max_sequence_length")
-    if known.name.startswith("Flux") and distilled and limit == 512:
+    if known.name == "FluxPipeline" and distilled and limit == 512:
         return 256  # what FLUX.1-schnell was trained with
     return limit if isinstance(limit, int) else None
 

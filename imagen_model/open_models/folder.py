@@ -22,7 +22,10 @@ SMALL = {".json", ".txt", ".model", ".jinja"}  # configurations, tokenizers, cha
 UNSAFE = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack", ".h5", ".onnx"}
 SAFE = ".safetensors"
 # diffusers' names: model.fp16.safetensors, model.fp16-00001-of-00002.safetensors, model.safetensors.index.fp16.json
-VARIANT = re.compile(r"[^.]+\.(?P<variant>\w+)(-\d+-of-\d+)?\.safetensors|[^.]+\.safetensors\.index\.\w+\.json")
+VARIANT = re.compile(r"[^.]+\.(\w+)(-\d+-of-\d+)?\.safetensors|[^.]+\.safetensors\.index\.(\w+)\.json")
+PREFERRED = ("fp16", "bf16")  # variants, where there are several and no plain weights
+# Ends of the names of components without weights; their folders may hold a config.json all the same.
+WEIGHTLESS = ("Tokenizer", "TokenizerFast", "Processor", "FeatureExtractor", "Scheduler")
 
 
 class UnusableModel(ValueError):
@@ -35,7 +38,7 @@ class Part:
 
     Args:
         library: diffusers, transformers or the module of one of diffusers' pipelines.
-        variant: of its weight files, where no plain ones are there: "fp16".
+        variant: of its weight files, where no plain ones are there: "fp16", "bf16".
     """
 
     name: str
@@ -43,6 +46,10 @@ class Part:
     class_name: str
     config: dict[str, Any]
     variant: str | None = None
+
+    @property
+    def weighty(self) -> bool:
+        return has_weights(self.class_name)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def wanted_files(names: Collection[str], indexes: dict[str, dict[str, Any]], pla
             inside = [name for name in names if name.startswith(f"{prefix}{part}/")]
             if not inside:
                 raise UnusableModel(f"{place}: the folder of {prefix}{part} ({class_name}) is missing; fetch it too")
-            kept += part_files(inside, f"{prefix}{part}", place)
+            kept += part_files(inside, f"{prefix}{part}", class_name, place)
     return sorted(kept, key=lambda name: PurePosixPath(name).parts)
 
 
@@ -113,20 +120,37 @@ def components(index: dict[str, Any], place: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def part_files(names: Iterable[str], part: str, place: str) -> list[str]:
-    small, plain, variants, unsafe = [], [], {}, []
+def has_weights(class_name: str) -> bool:
+    """Whether a component of this class is a network."""
+    return not class_name.endswith(WEIGHTLESS)
+
+
+def variant_of(name: str) -> str | None:
+    """Of a weight file, or of the index of several; None where its name states none."""
+    match = VARIANT.fullmatch(PurePosixPath(name).name)
+    return None if match is None else match[1] or match[3]
+
+
+def part_files(names: Iterable[str], part: str, class_name: str, place: str) -> list[str]:
+    """Configurations and weights of one part, plain or of one variant."""
+    small: list[str] = []
+    plain: list[str] = []
+    unsafe: list[str] = []
+    variants: dict[str, list[str]] = {}
     for name in names:
         file = PurePosixPath(name)
-        match = VARIANT.fullmatch(file.name)
-        if file.suffix == SAFE and match is None:
+        variant = variant_of(name)
+        if variant is not None:
+            variants.setdefault(variant, []).append(name)
+        elif file.suffix == SAFE:
             plain.append(name)
-        elif match is not None:
-            variants[name] = match["variant"]
         elif file.suffix in SMALL:
             small.append(name)
         elif file.suffix in UNSAFE:
             unsafe.append(name)
-    chosen = plain or [name for name, variant in variants.items() if variant in {"fp16", None}]
+    if not has_weights(class_name):
+        return small
+    chosen = plain or variants.get(choose_variant(variants, part, place), [])
     weighty = f"{part}/config.json" in names
     if not any(name.endswith(SAFE) for name in chosen) and (unsafe or weighty):
         held = ", ".join(sorted(PurePosixPath(name).name for name in unsafe)[:3]) or "no weights"
@@ -135,6 +159,17 @@ def part_files(names: Iterable[str], part: str, place: str) -> list[str]:
             "revision with safetensors, or convert it with DiffusionPipeline.save_pretrained"
         )
     return small + chosen
+
+
+def choose_variant(variants: Collection[str], part: str, place: str) -> str:
+    """The only one, or the one that is usually meant; "" where there is none."""
+    found = next((one for one in PREFERRED if one in variants), None)
+    if found is None and len(variants) > 1:
+        raise UnusableModel(
+            f"{place}: {part} holds its weights only as {', '.join(sorted(variants))}, and which one is meant? "
+            "load the one you want with diffusers' variant=... and save it with save_pretrained"
+        )
+    return found or next(iter(variants), "")
 
 
 def read_pipelines(folder: Path, place: str, names: Collection[str] | None = None) -> list[Pipeline]:
@@ -158,8 +193,7 @@ def read_pipelines(folder: Path, place: str, names: Collection[str] | None = Non
             config = next((read_json(path) for path in configs if path.is_file()), {})
             start = f"{prefix}{part}/"
             weights = [name.removeprefix(start) for name in kept if name.startswith(start) and name.endswith(SAFE)]
-            varied = bool(weights) and all(VARIANT.fullmatch(name) for name in weights)
-            parts[part] = Part(part, library, class_name, config, "fp16" if varied else None)
+            parts[part] = Part(part, library, class_name, config, variant_of(weights[0]) if weights else None)
         found.append(Pipeline(folder / prefix, str(index["_class_name"]), index, parts))
     return found
 

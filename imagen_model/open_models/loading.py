@@ -44,7 +44,7 @@ def load_pipeline(
     dtype = dtype_of(options, device)
     given: dict[str, Any] = {}
     for part in pipeline.parts.values():
-        if (pipeline.folder / part.name / "config.json").is_file():
+        if part.weighty and (pipeline.folder / part.name / "config.json").is_file():
             given[part.name] = load_part(pipeline, part, dtype)
     for name, component in shared.items():
         if name in pipeline.index and name not in pipeline.parts:
