@@ -23,7 +23,7 @@ from imagen_model.open_models.options import ModelOptions
 from pipelines.errors import InvalidJob
 
 from .gpu_figures import measured_peak, picture_flops, stated_peak
-from .gpu_loops import Draw, our_loop, plain_loop, timed
+from .gpu_loops import Draw, our_loop, own_kernels, plain_loop, timed
 from .gpu_models import MODELS, Model, form_of, generator_of, make, parameters_of
 
 BATCHES, TOY_BATCHES = (1, 2, 4, 8, 16), (1, 2)
@@ -90,7 +90,8 @@ def measure_model(
     rows = []
     for loop, draw_of in loops.items():
         for batch in batches:
-            speed = timed(draw_of(batch), batch, rounds, device)
+            with own_kernels():
+                speed = timed(draw_of(batch), batch, rounds, device)
             if speed is None:  # nor will a larger one fit
                 break
             share = speed.images_per_second * work / peak

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,18 @@ class Speed:
 
     images_per_second: float
     peak_bytes: int | None
+
+
+@contextmanager
+def own_kernels() -> Iterator[None]:
+    """What a loop chooses for the whole process is put back behind it: the next model's plain loop must run as torch
+    comes, not with our deterministic convolutions."""
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32 = before
 
 
 def plain_loop(made: Any, model: Model, fixed: dict[str, Any], steps: int) -> Draw:

@@ -11,7 +11,7 @@ from typing import Any
 
 from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 from pipelines.batch import run_batch
-from pipelines.errors import InvalidJob
+from pipelines.errors import InvalidJob, WorkersFailed
 from pipelines.job import BatchJob, Pool
 from pipelines.progress import Progress, Summary
 
@@ -77,7 +77,11 @@ def run_through(
     options: ModelOptions = NO_OPTIONS,
     steps: int | None = None,
 ) -> tuple[Summary, float]:
-    """The run's summary, and its images a second in steady state."""
+    """The run's summary, and its images a second in steady state.
+
+    Raises:
+        WorkersFailed: a row failed, which is no picture that took its time.
+    """
     heard: list[tuple[float, int]] = []
 
     def hear(progress: Progress) -> None:
@@ -103,6 +107,9 @@ def run_through(
             options=options,
         )
         summary = run_batch(job, hear)
+    if summary.failed:
+        codes = ", ".join(f"{code} {count}" for code, count in summary.codes.items())
+        raise WorkersFailed(f"{summary.failed} of {summary.images} pictures failed ({codes}); no speed is told")
     return summary, steady_rate(heard, cores)
 
 

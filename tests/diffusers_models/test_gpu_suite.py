@@ -28,7 +28,8 @@ ABSENT = ("ray", "pyarrow", "typer", "pydantic", "rich", "jinja2", "accelerate",
 def test_the_suite_runs_where_only_its_four_libraries_are() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); from jobs.bench.gpu import main;"
-        "main(['--toy', '--rounds', '1', '--batches', '1', '2'])"
+        "main(['--toy', '--rounds', '1', '--batches', '1', '2']);"
+        "from torch.backends import cudnn; assert cudnn.allow_tf32 and not cudnn.deterministic"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
