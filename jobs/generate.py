@@ -34,6 +34,7 @@ def retry_command(
     metrics_port: int | None,
     metrics_host: str | None,
     signing: CredentialFiles | None,
+    offload: str | None,
     as_json: bool,
 ) -> int:
     known = [code.value for code in ErrorCode]
@@ -46,5 +47,7 @@ def retry_command(
         warnings.showwarning = show_warning
         follow = followed_by(show, metrics)
         wanted = [ErrorCode(code) for code in codes] or None
-        summary = retry_failed(output, wanted, pool=Pool(**given), follow=follow, report=report, signing=signing)
+        summary = retry_failed(
+            output, wanted, pool=Pool(**given), follow=follow, report=report, signing=signing, offload=offload
+        )
     return finish(summary, report, as_json)

@@ -47,6 +47,7 @@ def retry_failed(
     log_file: str | None = None,
     report: bool = True,
     signing: CredentialFiles | None = None,
+    offload: str | None = None,
 ) -> Summary:
     """Args:
         codes: of the failures to make again; None for all.
@@ -54,18 +55,20 @@ def retry_failed(
         source: the model; None to find the one that the plan names.
         report: write `report.html` at the end.
         signing: the files of the certificate and key with which the run's pictures were signed.
+        offload: as in `ModelOptions`; it changes no picture, so the plan does not know it.
 
     Returns:
         A summary whose `made_images` and `made_failed` count the rows that were made again.
 
     Raises:
         NoPlan: the folder holds no run.
+        InvalidRequest: there is no such offload.
         PlanMismatch: the table or the model has changed since.
     """
     startup = Startup(time.time(), {})
     store = open_store(output)
     plan = load_plan(store)
-    source = source or find_source(plan.called, ModelOptions.of(plan.settings.options))
+    source = source or find_source(plan.called, replace(ModelOptions.of(plan.settings.options), offload=offload))
     files = TableFiles(prompts or plan.prompts, plan.input_format)
     check_writable(store)
     with Lease(store) as lease:

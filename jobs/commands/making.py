@@ -134,6 +134,7 @@ def retry(
     cpus_per_worker: CpusPerWorker = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    offload: Offload = None,
     ray_address: RayAddress = None,
     price_per_gpu_hour: PricePerGpuHour = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end.")] = True,
@@ -148,4 +149,6 @@ def retry(
     from ..generate import retry_command
 
     signing = credential_files(c2pa_certificate, c2pa_key)
-    raise typer.Exit(retry_command(output, code or [], pool, report, metrics_port, metrics_host, signing, as_json))
+    raise typer.Exit(
+        retry_command(output, code or [], pool, report, metrics_port, metrics_host, signing, offload, as_json)
+    )
