@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..generation import RequestRules, SizeRange
 from .call_form import CallForm, call_form
-from .folder import Part, Pipeline, UnusableModel, read_pipelines
+from .fit import check_options
+from .folder import Pipeline, UnusableModel, read_pipelines
 from .options import ModelOptions
-from .signature import scheduler_class
 
 LARGEST = 2048  # pixels a side, or twice the model's own size
 RATIOS = ((1, 1), (3, 2), (2, 3), (16, 9), (9, 16))
@@ -48,17 +48,6 @@ def rules_of(pipelines: list[Pipeline], forms: list[CallForm]) -> RequestRules:
         takes_negative_prompt=first.takes_negative,
         size_range=None if sides or not first.takes_size else size_range(first),
     )
-
-
-def check_options(pipelines: list[Pipeline], forms: list[CallForm], place: str, options: ModelOptions) -> None:
-    if options.lora and not forms[0].lora:
-        raise UnusableModel(f"{forms[0].class_name} takes no LoRA adapters; leave lora out")
-    if options.scheduler is not None:
-        present = pipelines[0].parts.get("scheduler", Part("", "", "none", {})).class_name
-        try:
-            scheduler_class(options.scheduler, present)
-        except ValueError as error:
-            raise UnusableModel(f"{place}: {error}") from None
 
 
 def size_range(form: CallForm) -> SizeRange:

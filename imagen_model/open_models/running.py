@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..generation import ErrorCode, Failure, GenerationRequest
 from .call_form import CallForm
+from .noise import seeded_noise
 
 # With `true_cfg_scale` guidance is off unless there is a negative prompt; this is the one of Qwen-Image's own examples.
 NO_NEGATIVE = " "
@@ -60,7 +61,9 @@ def run_stages(
         arguments = call_arguments(stage, requests, shape, number)
         if picture is not None:
             arguments["image"] = picture
-        output = stage.pipeline(generator=generators, output_type="np" if last else "pt", return_dict=True, **arguments)
+        kind = "np" if last else "pt"
+        with seeded_noise(stage.pipeline, generators):
+            output = stage.pipeline(generator=generators, output_type=kind, return_dict=True, **arguments)
         picture = output.images
         if not last and isinstance(picture, Tensor):
             # A picture that is no number must not reach the next stage, whose checks may raise for all rows.

@@ -17,6 +17,7 @@ from typing import Any
 INSTALL = "pip install 'imagegen[diffusers]'"
 AUTO = "pipelines/auto_pipeline.py"
 CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+PREDICTION = re.compile(r"prediction_type == \"(\w+)\"")
 # As other programs call them.
 SCHEDULERS = {
     "ddim": "DDIMScheduler",
@@ -150,23 +151,42 @@ def interchangeable() -> frozenset[str]:
     return frozenset()
 
 
-def scheduler_class(wanted: str, present: str) -> str:
+@cache
+def predictions(name: str) -> frozenset[str]:
+    """What networks may predict for the scheduler (`prediction_type`); empty for one that knows a single way."""
+    return frozenset(PREDICTION.findall(class_files("schedulers")[name].read_text(encoding="utf-8")))
+
+
+def check_seeded(name: str) -> None:
+    """Raises:
+    ValueError: the scheduler's noise comes from where no row's seed reaches.
+    """
+    if name in UNSEEDED:
+        raise ValueError(
+            f"scheduler {name} draws noise that no row's seed decides; use one of: {', '.join(SCHEDULERS)}"
+        )
+
+
+def scheduler_class(wanted: str, present: str, predicted: str = "epsilon") -> str:
     """The scheduler's class name.
 
     Args:
         wanted: as the user says it.
         present: class of the one that the model brings.
+        predicted: the `prediction_type` in its configuration.
 
     Raises:
         ValueError: there is none of that name, it does not fit the model, or a row's seed does not reach it.
     """
     name = SCHEDULERS.get(wanted.lower(), wanted)
     known = ", ".join(SCHEDULERS)
-    if name in UNSEEDED:
-        raise ValueError(f"scheduler {wanted} draws noise that no row's seed decides; use one of: {known}")
+    check_seeded(name)
     if name not in class_files("schedulers") or not name.endswith("Scheduler"):
         raise ValueError(f"there is no scheduler {wanted!r:.60}; use a class of diffusers, or one of: {known}")
     flow = {one for one in (name, present) if one.startswith("FlowMatch")}
     if name != present and not (flow == {name, present} or {name, present} <= interchangeable()):
         raise ValueError(f"scheduler {name} does not fit a model made for {present}; leave scheduler out")
+    if predictions(name) and predicted not in predictions(name):
+        takes = ", ".join(sorted(predictions(name)))
+        raise ValueError(f"scheduler {name} takes {takes}, but this model gives {predicted}; leave scheduler out")
     return name

@@ -65,15 +65,24 @@ def identity(value: Any) -> Any:
 
 def together(parts: list[Any]) -> Any:
     """The encodings of all rows as one output. What is neither tensor nor made of tensors (a key-value cache) is
-    left out."""
+    left out, and so is a tensor without a dimension for rows."""
     first = parts[0]
     if isinstance(first, Tensor):
-        return torch.cat(parts) if first.dim() else first
+        rows = rows_dimension(first)
+        if rows is None:
+            return None if first.dim() else first
+        return torch.cat(parts, rows)
     if isinstance(first, ModelOutput):
         return type(first)(**{name: together([part[name] for part in parts]) for name in first})
     if isinstance(first, tuple | list):
         return tuple(together(list(items)) for items in zip(*parts, strict=True))
     return None
+
+
+def rows_dimension(output: Tensor) -> int | None:
+    """Of what was computed for one row: the first dimension, or the second where the first counts tokens (the ChatGLM
+    of Kolors: (tokens, rows, width))."""
+    return next((number for number, size in enumerate(output.shape[:2]) if size == 1), None)
 
 
 def size_of(output: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return base / family
 
     return find
+
+
+@pytest.fixture
+def copy(model: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
+    """A model of which a test may spoil something."""
+
+    def make(family: str = "stable_diffusion") -> Path:
+        return Path(shutil.copytree(model(family), tmp_path / "copy" / family))
+
+    return make
 
 
 @pytest.fixture

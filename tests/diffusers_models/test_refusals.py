@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,6 @@ from pipelines.progress import Summary
 from pipelines.weights import find_source
 
 from .conftest import hashes, rows
-
-
-@pytest.fixture
-def copy(model: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
-    """A model of which a test may spoil something."""
-
-    def make(family: str = "stable_diffusion") -> Path:
-        return Path(shutil.copytree(model(family), tmp_path / "copy" / family))
-
-    return make
 
 
 def test_pickled_weights_are_refused_by_name(copy: Callable[..., Path]) -> None:
@@ -132,6 +121,13 @@ def test_a_job_is_refused_before_anything_is_written(
         ("flux", {"scheduler": "ddim"}, "does not fit a model made for FlowMatchEulerDiscreteScheduler"),
         ("stable_diffusion", {"scheduler": "nonsense"}, "there is no scheduler 'nonsense'"),
         ("stable_diffusion", {"scheduler": "DPMSolverSDEScheduler"}, "no row's seed decides"),
+        ("sana", {"scheduler": "euler"}, "does not fit a model made for FlowMatch"),
+        ("sana_flow", {"scheduler": "euler"}, "EulerDiscreteScheduler takes .*, but this model gives flow_prediction"),
+        ("flux", {"attention_slicing": True}, "FluxPipeline has no U-Net"),
+        ("flux", {"no_safety_checker": True}, "FluxPipeline has no safety checker to leave out"),
+        ("flux", {"watermark": True}, "FluxPipeline has no invisible watermark"),
+        ("deepfloyd_if", {"vae_tiling": True}, "IFPipeline has no autoencoder"),
+        ("stable_diffusion_xl", {"watermark": True}, "pip install invisible-watermark"),
         ("pixart", {"lora": ["x.safetensors"]}, "takes no LoRA adapters"),
         ("stable_diffusion", {"lora": ["nowhere.safetensors"]}, "no safetensors file"),
     ],

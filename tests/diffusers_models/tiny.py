@@ -256,7 +256,7 @@ def pixart(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def sana(folder: Path) -> None:
+def sana(folder: Path, scheduler: Any = None) -> None:
     torch.manual_seed(0)
     gemma = Gemma2Config(
         vocab_size=96,
@@ -301,8 +301,13 @@ def sana(folder: Path) -> None:
         ),
         text_encoder=Gemma2Model(gemma),
         tokenizer=word_tokenizer(padding_side="right"),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        scheduler=scheduler or FlowMatchEulerDiscreteScheduler(shift=3.0),
     ).save_pretrained(folder)
+
+
+def sana_flow(folder: Path) -> None:
+    """With the scheduler that the published ones bring."""
+    sana(folder, DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0))
 
 
 def qwen_image(folder: Path) -> None:
@@ -448,6 +453,7 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
     "flux_schnell": flux_schnell,
     "pixart": pixart,
     "sana": sana,
+    "sana_flow": sana_flow,
     "qwen_image": qwen_image,
     "aura_flow": aura_flow,
     "lumina": lumina,
