@@ -44,7 +44,8 @@ def main() -> None:
 
 
 def with_pictures(generator: Any, prompts: list[str]) -> None:
-    made = sum(len(batch) for batch in generator.generate_images(prompts))
+    nothing_to_stress: list[list[str]] = [[] for _ in prompts]  # without it 0.2.3 fails over None
+    made = sum(len(batch) for batch in generator.generate_images(prompts, nothing_to_stress))
     if made != len(prompts):
         raise RuntimeError(f"datadreamer made {made} pictures of {len(prompts)} prompts")
 
