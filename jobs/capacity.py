@@ -11,7 +11,8 @@ from pipelines.plan import choose_shard_rows, cut
 from .display import size_of
 from .measurement import Measurement
 
-# CPU of the driver for a shard: `imagegen bench --part cluster` on eight nodes, its seconds over its shards.
+# CPU of the driver for a shard, of an earlier `imagegen bench --part cluster` on eight nodes:
+# its seconds over its shards. No measurement of the user's machine, and said so in the arithmetic.
 DRIVER_SECONDS = 0.025
 # Of each shard beside its pictures: whether to stop, the attempt (read, written, removed), metadata, manifest.
 SHARD_REQUESTS = 6
@@ -144,7 +145,7 @@ def limits_of(
         ),
         Limit(
             "driver",
-            f"{images_a_shard:,} images a shard / {DRIVER_SECONDS:g} s a shard",
+            f"{images_a_shard:,} images a shard / {DRIVER_SECONDS:g} s a shard, by a bench",
             images_a_shard / DRIVER_SECONDS,
         ),
     )

@@ -66,6 +66,11 @@ def size_asked(job: BatchJob) -> str | None:
     return None if width is None and height is None else f"{width}x{height}"
 
 
+def key_of(job: BatchJob) -> tuple[Any, ...]:
+    """What a measurement must be of, to tell what this job takes; as `Measurement.key`."""
+    return source_of(job).name, size_asked(job), job.num_inference_steps, job.image_format
+
+
 def measure(job: BatchJob) -> Measurement:
     """Generate and encode one batch in this process, after one that warms up.
 
@@ -106,14 +111,22 @@ def measure(job: BatchJob) -> Measurement:
     )
 
 
-def measurement_of(output: str) -> Measurement:
-    """What a run's workers took, from the times and bytes in its manifests.
+def measurement_of(output: str, job: BatchJob) -> Measurement:
+    """What the workers of a run with this model, size, steps and format took, from times and bytes in its manifests.
 
     Raises:
-        NoPlan, InvalidJob: there is no run, or it is too short to tell.
+        NoPlan, InvalidJob: there is no run, it is too short to tell, or it is of something else than was asked.
     """
     store = open_store(output)
     settings = load_plan(store).settings
+    width, height = settings.parameters["width"], settings.parameters["height"]
+    size = None if width is None and height is None else f"{width}x{height}"
+    made = (settings.model, size, settings.parameters["num_inference_steps"], settings.image_format)
+    if made != key_of(job):
+        raise InvalidJob(
+            f"{output} is no measurement of {name_of(key_of(job))}; it is one of {name_of(made)}. Ask for that, or "
+            "give a run of what you ask for"
+        )
     times: dict[str, list[float]] = {}
     sizes: list[int] = []
     for shard in sorted(finished_shards(store)):
@@ -128,11 +141,10 @@ def measurement_of(output: str) -> Measurement:
     rates = [(max(moments) - min(moments)) / (len(moments) - 1) for moments in times.values() if len(moments) >= FEWEST]
     if not rates or not all(rates):
         raise InvalidJob(f"no worker of {output} made {FEWEST} images; give a longer run, or none to measure here")
-    width, height = settings.parameters["width"], settings.parameters["height"]
     return Measurement(
         settings.model,
         settings.model_revision,
-        None if width is None and height is None else f"{width}x{height}",
+        size,
         settings.parameters["num_inference_steps"],
         settings.image_format,
         None,
@@ -160,8 +172,7 @@ def choose_measurement(path: Path, job: BatchJob) -> Measurement:
     Raises:
         InvalidJob: it has none.
     """
-    model = source_of(job).name
-    wanted = (model, size_asked(job), job.num_inference_steps, job.image_format)
+    wanted = key_of(job)
     found = load_measurements(path)
     for measurement in found:
         if measurement.key == wanted:

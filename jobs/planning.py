@@ -40,7 +40,7 @@ def measurement(job: BatchJob, file: Path | None, run: str | None) -> Measuremen
     if file is not None:
         return choose_measurement(file, job)
     if run is not None:
-        return measurement_of(run)
+        return measurement_of(run, job)
     say("plan: measuring one batch here; --from-run OUTPUT or --measurement FILE take what was measured elsewhere")
     return measure(job)
 

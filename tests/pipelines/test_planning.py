@@ -25,6 +25,7 @@ Run = Callable[..., Summary]
 Table = Callable[..., str]
 MEASURED = Measurement("m", "1", "64x64", None, "png", 8, 0.1, 0.002, 10_000.0, 8, "a test")
 ASKED = Question(100_000, 8, 1, 1.0, "imagefolder", 64, 3500.0, 10.0, 2.0, 0.005)
+LIKE_IT = BatchJob("p", "o", model="flat-colour", size="64x64")  # as `finished`
 SLEEP = 0.01
 STORED = ("images/", "data/", "manifest/")
 
@@ -57,12 +58,14 @@ class CountingStore(LocalStore):
 @pytest.fixture
 def finished(table: Table, inline: Run, tmp_path: Path) -> Path:
     prompts = [f"picture {index}" for index in range(96)]
-    inline(job(table({"prompt": prompts}), tmp_path / "out", shard_rows=16), source=TestSource(sleep=SLEEP))
+    inline(
+        job(table({"prompt": prompts}), tmp_path / "out", shard_rows=16, size="64x64"), source=TestSource(sleep=SLEEP)
+    )
     return tmp_path / "out"
 
 
 def test_a_runs_measurement_is_what_its_manifests_say(finished: Path) -> None:
-    found = measurement_of(str(finished))
+    found = measurement_of(str(finished), LIKE_IT)
     made = entries(finished)
     moments = [entry["created_at"].timestamp() for entry in made]
     assert found.generate_seconds == pytest.approx((max(moments) - min(moments)) / 95)
@@ -74,9 +77,22 @@ def test_a_runs_measurement_is_what_its_manifests_say(finished: Path) -> None:
 def test_a_run_that_is_too_short_tells_nothing(table: Table, inline: Run, tmp_path: Path) -> None:
     inline(job(table({"prompt": ["a", "b"]}), tmp_path / "out"))
     with pytest.raises(errors.InvalidJob, match=r"no worker of .* made 32 images"):
-        measurement_of(str(tmp_path / "out"))
+        measurement_of(str(tmp_path / "out"), dataclasses.replace(LIKE_IT, size=None))
     with pytest.raises(errors.NoPlan):
-        measurement_of(str(tmp_path / "elsewhere"))
+        measurement_of(str(tmp_path / "elsewhere"), LIKE_IT)
+
+
+def test_a_run_of_something_else_is_refused_and_both_are_named(finished: Path) -> None:
+    asked = ["plan", "--rows", "1000", "--gpus", "4", "--from-run", str(finished), "--model", "flat-colour"]
+    for other, named in (
+        (["--size", "128x128"], "flat-colour, 128x128, its own steps, png"),
+        (["--size", "64x64", "--image-format", "webp"], "flat-colour, 64x64, its own steps, webp"),
+        (["--size", "64x64", "--model", "imagen-small"], "imagen-small, 64x64, its own steps, png"),
+    ):
+        said = CliRunner().invoke(app, [*asked, *other])
+        assert isinstance(said.exception, errors.InvalidJob)
+        assert f"no measurement of {named}" in str(said.exception)
+        assert "it is one of flat-colour, 64x64, its own steps, png" in str(said.exception)
 
 
 @pytest.mark.parametrize("output_format", ["imagefolder", "webdataset", "parquet"])
@@ -156,15 +172,15 @@ def test_a_file_keeps_one_measurement_of_each_kind(tmp_path: Path) -> None:
 
 def test_the_command_measures_says_and_keeps(finished: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    asked = ["plan", "--rows", "1000", "--gpus", "4", "--model", "flat-colour"]
-    said = CliRunner().invoke(app, [*asked, "--size", "64x64", "--save", str(kept)])
+    asked = ["plan", "--rows", "1000", "--gpus", "4", "--model", "flat-colour", "--size", "64x64"]
+    said = CliRunner().invoke(app, [*asked, "--save", str(kept)])
     assert said.exit_code == 0 and said.output.count("<- the bottleneck") == 1
     assert {"images", "measured", "GPUs", "encoding", "network", "driver", "time", "objects", "bytes"} <= {
         line.split()[0] for line in said.output.splitlines()
     }
-    again = CliRunner().invoke(app, [*asked, "--size", "64x64", "--measurement", str(kept), "--json"])
+    again = CliRunner().invoke(app, [*asked, "--measurement", str(kept), "--json"])
     answer = json.loads(again.stdout)
     assert answer["measurement"] == json.loads(kept.read_text())["measurements"][0]
     assert answer["images"] == 1000 and answer["images_per_second"] == pytest.approx(1000 / answer["seconds"])
     of_run = json.loads(CliRunner().invoke(app, [*asked, "--from-run", str(finished), "--json"]).stdout)
-    assert of_run["measurement"] == dataclasses.asdict(measurement_of(str(finished)))
+    assert of_run["measurement"] == dataclasses.asdict(measurement_of(str(finished), LIKE_IT))
