@@ -9,6 +9,7 @@ What is borrowed is imported in functions, when the folders are known.
 import json
 import sys
 import time
+from contextlib import redirect_stdout
 from typing import Any
 
 
@@ -33,9 +34,10 @@ def build(model: str, batch: int) -> Any:
 def main() -> None:
     model, batch, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     sys.path.extend(sys.argv[4:])
-    generator = build(model, batch)
     prompts = [f"a red circle {number}" for number in range(count)]
-    with_pictures(generator, prompts[:batch])
+    with redirect_stdout(sys.stderr):  # where compel prints that it is deprecated
+        generator = build(model, batch)
+        with_pictures(generator, prompts[:batch])
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.time()
