@@ -35,6 +35,7 @@ def main() -> None:
             code = stop(job, run_id, date)
         else:
             check_travelled()
+            os.environ.update(own_cluster())
             code = run_command(job, new_context(job, os.environ, date, run_id), dry_run=False, as_json=False)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
@@ -61,6 +62,24 @@ def check_travelled() -> None:
             f"the cluster has other versions than those that this job comes from ({'; '.join(wrong)}), so its pictures "
             "may differ; submit with --install to bring yours, or with --any-versions to take the cluster's"
         )
+
+
+def own_cluster() -> dict[str, str]:
+    """The address of the cluster that runs this job, as the environment variable that Ray reads; empty where it cannot
+    be told. Ray sets the variable to that of any cluster of this machine, if there are several. But its process above
+    this one knows its raylet, and that was started with the address.
+    """
+    try:
+        above = arguments_of(f"/proc/{os.getppid()}/environ")
+        raylet = next(text for text in above if text.startswith("RAY_RAYLET_PID=")).partition("=")[2]
+        (address,) = (text for text in arguments_of(f"/proc/{raylet}/cmdline") if text.startswith("--gcs-address="))
+    except (OSError, StopIteration, ValueError):
+        return {}
+    return {"RAY_ADDRESS": address.partition("=")[2]}
+
+
+def arguments_of(file: str) -> list[str]:
+    return Path(file).read_text(errors="replace").split("\0")
 
 
 def version_of(name: str) -> str | None:

@@ -30,6 +30,8 @@ PYTHON = (
     r"python=$(sed -n 's,.* \(/.*\)/lib\(64\)\?/python[^/]*/site-packages/ray/_raylet\.so$,\1/bin/python,p' "
     "/proc/$PPID/maps 2>/dev/null | head -n 1); "
 )
+# They tell of each package that is sent, and have levels of their own.
+TALKATIVE = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 STATES = {
     ExitCode.FAILED_ROWS: "failed_rows",
     ExitCode.FAILURE_BUDGET_EXCEEDED: "failure_budget_exceeded",
@@ -73,11 +75,12 @@ class Cluster:
         from ray.job_submission import JobSubmissionClient
 
         self.address = address
-        logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of each package that it sends
         if find_spec("aiohttp_cors") is None:  # of `ray[default]`; without it Ray says something else
             raise InvalidJob("Ray's job client is not installed; pip install 'imagegen[cluster]'")
         with answering(address):
             self.client = JobSubmissionClient(address)
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def submit(
         self, job: LoadedJob, context: RunContext, variables: dict[str, str], install: bool, any_versions: bool

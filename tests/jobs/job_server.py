@@ -24,8 +24,11 @@ def main(decoys: str) -> None:
     for _ in range(2):
         cluster.add_node(num_cpus=2, num_gpus=1, **options)  # logical
     cluster.wait_for_nodes()
+    # Where several clusters are on a machine, Ray tells a submitted job to join any of them.
+    another = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False, **options})
     print(json.dumps({"address": f"http://{cluster.head_node.webui_url}"}), flush=True)
     sys.stdin.read()
+    another.shutdown()
     cluster.shutdown()
 
 
