@@ -17,8 +17,9 @@ from typing import Any
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .flat_colour import FlatColourGenerator
 from .generation import Generator, RequestRules
-from .hub import download_from_hub
-from .open_models.folder import FIRST_STAGE, INDEX, UnusableModel, is_diffusers, model_files
+from .hub import HubSnapshot, find_on_hub
+from .hub_model import HubModel
+from .open_models.folder import FIRST_STAGE, INDEX, UnusableModel, check_here, is_diffusers, model_files
 from .open_models.options import NO_OPTIONS, ModelOptions
 from .open_models.rules import read_model
 from .open_models.signature import NotInstalled
@@ -64,6 +65,7 @@ class ModelSource:
         """
         if self.folder is None:
             return FlatColourGenerator(batch_size or 16)
+        check_here(self.folder)
         from .imagen_generator import ImagenGenerator
 
         return ImagenGenerator.from_folder(self.folder, batch_size=batch_size, device=device)
@@ -93,25 +95,31 @@ def find_folder(name: str) -> Path:
     Raises:
         ModelNotFound: there is none of that name.
     """
+    return find_place(name)[0]
+
+
+def find_place(name: str) -> tuple[Path, HubSnapshot | None]:
+    """The folder, and where on the hub it is from. Raises as `find_folder`."""
     if name == UNPUBLISHED:
         warnings.warn(
-            f"{UNPUBLISHED} was never published by Google; using the bundled {DEFAULT_MODEL} instead", stacklevel=3
+            f"{UNPUBLISHED} was never published by Google; using the bundled {DEFAULT_MODEL} instead", stacklevel=4
         )
     name = used_name(name)
     for folder in (BUNDLED / name, Path(name).expanduser()):
         if is_model(folder):
-            return folder
+            return folder, None
     if Path(name).expanduser().is_dir():
         raise ModelNotFound(
             f"the folder {name} holds neither {CONFIG} nor {INDEX}; give one written by Imagen.save_pretrained or "
             "by a diffusers pipeline"
         )
     try:
-        downloaded = download_from_hub(name)
+        snapshot = find_on_hub(name)
     except (UnusableModel, NotInstalled) as error:
         raise ModelNotFound(str(error)) from error
-    if downloaded is not None and is_model(downloaded):
-        return downloaded
+    fetched = None if snapshot is None else snapshot.held()
+    if fetched is not None and is_model(fetched):
+        return fetched, snapshot
     known = ", ".join([*bundled_models(), FLAT_COLOUR])
     raise ModelNotFound(
         f"no model called {name!r}; give one of the bundled ({known}), a folder written by "
@@ -119,7 +127,7 @@ def find_folder(name: str) -> Path:
     )
 
 
-def find_model(name: str, options: ModelOptions = NO_OPTIONS) -> ModelSource | DiffusersSource:
+def find_model(name: str, options: ModelOptions = NO_OPTIONS) -> ModelSource | DiffusersSource | HubModel:
     """The model of that name.
 
     Args:
@@ -132,11 +140,15 @@ def find_model(name: str, options: ModelOptions = NO_OPTIONS) -> ModelSource | D
     if name == FLAT_COLOUR:
         refuse_options(FLAT_COLOUR, options)
         return ModelSource(FLAT_COLOUR, None, "flat-colour-1", FlatColourGenerator.rules)
-    folder = find_folder(name)
+    folder, snapshot = find_place(name)
     # A path differs between machines, so the manifest names a user's own folder by its last part only.
     used = used_name(name)
     shown = used if used in bundled_models() or ("/" in used and not Path(used).exists()) else folder.resolve().name
-    return model_in(folder, shown, folder_revision(folder), str(folder), options)
+    content = folder_revision(folder)
+    model = model_in(folder, shown, content, str(folder), options)
+    if snapshot is None:
+        return model
+    return HubModel(snapshot, content, model.name, model.revision, model.rules, options)
 
 
 def model_in(

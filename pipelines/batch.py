@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from imagen_model.open_models.options import AUTO
+from imagen_model.open_models.options import AUTO, ModelOptions
 
 from .agreement import agree, check_output, stored_or_none
 from .calibrating import settled
@@ -147,7 +147,7 @@ def plan_job(
         quality=encoder.used_quality,
         metadata=job.metadata,
         credentials=check_credentials(job.credential_files, encoder),
-        options=job.options.pinned(),
+        options=planned_options(stored, job.options),
     )
     wanted = Plan(
         prompts=files.absolute,
@@ -169,6 +169,14 @@ def plan_job(
     if stored is None:
         return dataclasses.replace(wanted, segments=cut((), rows, chosen)), table
     return agree(stored, wanted, job, table, chosen), table
+
+
+def planned_options(stored: Plan | None, options: ModelOptions) -> Mapping[str, object]:
+    """What decides pictures; as the stored plan says it where that means the same, for its adapters' paths may be
+    relative."""
+    if stored is not None and ModelOptions.of(stored.settings.options).pinned() == options.pinned():
+        return stored.settings.options
+    return options.pinned()
 
 
 def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, workers: int) -> Summary:

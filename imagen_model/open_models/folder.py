@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -76,6 +77,8 @@ def stages_of(names: Collection[str]) -> list[str]:
     if INDEX in names:
         return [""]
     found = sorted(name.removesuffix(INDEX) for name in names if STAGE.fullmatch(name))
+    if not found:
+        raise UnusableModel(f"there is neither {INDEX} nor {FIRST_STAGE}; fetch the model again")
     wanted = [f"stage_{number}/" for number in range(1, len(found) + 1)]
     if found != wanted:
         raise UnusableModel(f"a cascade's folders must be stage_1, stage_2, ... without a gap, got: {', '.join(found)}")
@@ -198,6 +201,17 @@ def read_pipelines(folder: Path, place: str, names: Collection[str] | None = Non
     return found
 
 
+def check_here(folder: str) -> None:
+    """Raises:
+    UnusableModel: this node does not have the folder, though the driver has.
+    """
+    if not Path(folder).is_dir():
+        raise UnusableModel(
+            f"there is no folder {folder} on {socket.gethostname()}; put the model where every node sees it under the "
+            "same path, or give it as a URL or a hub id"
+        )
+
+
 def file_names(folder: Path) -> list[str]:
     """Of every file in a folder, with `/`."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -229,5 +243,7 @@ def lora_file(path: str) -> Path:
     found = [place] if place.suffix == ".safetensors" and place.is_file() else sorted(place.glob("*.safetensors"))
     if len(found) != 1:
         what = f"{len(found)} safetensors files" if found else "no safetensors file"
-        raise UnusableModel(f"lora {path}: there is {what}; give the path of one")
+        raise UnusableModel(
+            f"lora {path}: there is {what} on {socket.gethostname()}; give the path of one, which every node sees"
+        )
     return found[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from ..generation import ErrorCode, InvalidRequest
@@ -25,6 +25,7 @@ class ModelOptions:
 
     Args:
         lora: adapters as "PATH" or "PATH=WEIGHT": a safetensors file, or a folder that holds one; weight -10 to 10.
+            Kept as absolute paths, for workers and a later `retry` have other working directories.
         scheduler: its class in diffusers, or a short name such as `euler` (`signature.SCHEDULERS`).
         dtype: float32, bfloat16 or float16; None for float32 on a CPU, bfloat16 on a GPU.
         micro_batch: rows that are computed together, always exactly so many (1 to 64); None for the device's own;
@@ -63,7 +64,7 @@ class ModelOptions:
         rows = self.micro_batch
         if not (rows in (None, AUTO) or (isinstance(rows, int) and 1 <= rows <= MAX_MICRO_BATCH)):
             raise refusal(f"micro_batch must be from 1 to {MAX_MICRO_BATCH}, or {AUTO}, got {rows!r:.40}")
-        self.loras()
+        object.__setattr__(self, "lora", tuple(absolute_lora(text) for text in self.lora))
 
     def loras(self) -> tuple[tuple[str, float], ...]:
         """Path and weight of each adapter, in order."""
@@ -101,6 +102,12 @@ def parse_lora(text: str) -> tuple[str, float]:
         limits = f"from {-MAX_LORA_WEIGHT:g} to {MAX_LORA_WEIGHT:g}"
         raise refusal(f"lora must be PATH or PATH=WEIGHT with a weight {limits}, got {text!r:.120}")
     return path, value
+
+
+def absolute_lora(text: str) -> str:
+    """The same with an absolute path. Raises as `ModelOptions`."""
+    path, _ = parse_lora(text)
+    return f"{Path(path).expanduser().absolute()}{text[len(path) :]}"
 
 
 def shown(pinned: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..generation import Generator, RequestRules
-from .folder import lora_file
+from .folder import check_here, lora_file
 from .options import NO_OPTIONS, ModelOptions
 
 
@@ -24,6 +24,7 @@ class DiffusersSource:
 
     def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
         """As `ModelSource.load`."""
+        check_here(self.folder)
         from .generator import DiffusersGenerator
 
         return DiffusersGenerator.from_folder(self.folder, self.options, batch_size, device)
