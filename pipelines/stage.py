@@ -29,6 +29,7 @@ from .encoding import Encoder
 from .errors import PipelineError
 from .formats import ShardWriter, output_format
 from .generating import generate
+from .grouping import batches_of
 from .manifest import FAILED, SUCCESS, Entry, read_footer, read_manifest, write_shard
 from .passes import Pass
 from .publisher import Published, Publisher
@@ -183,7 +184,7 @@ class Stage:
         journal = attempts.begin()
         begun, generating = time.perf_counter(), 0.0
         spent.begun = time.time()
-        for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator.batch_size):
+        for batch in micro_batches(items, {*journal.suspects, *journal.condemned}, self.generator):
             condemned = journal.given_up or (len(batch) == 1 and batch[0].row in journal.condemned)
             attempts.running([item.row for item in batch])
             self.begun_at = self.begun_at or time.time()
@@ -243,11 +244,11 @@ class Stage:
                 self.store.delete(key)
 
 
-def micro_batches(items: Sequence[Item], suspects: Collection[int], size: int) -> list[Sequence[Item]]:
-    """Suspect rows first and each image alone, then the others in full batches."""
+def micro_batches(items: Sequence[Item], suspects: Collection[int], generator: Generator) -> list[Sequence[Item]]:
+    """Suspect rows first and each image alone, then the others in full batches of those that can share a run."""
     alone = [item for item in items if item.row in suspects]
     others = [item for item in items if item.row not in suspects] if alone else items
-    return [*([item] for item in alone), *(others[start : start + size] for start in range(0, len(others), size))]
+    return [*([item] for item in alone), *batches_of(generator, others)]
 
 
 def death_message(deaths: int) -> str:

@@ -22,6 +22,11 @@ def check_options(pipelines: Sequence[Pipeline], forms: Sequence[CallForm], plac
     """
     if options.lora and not forms[0].lora:
         raise UnusableModel(f"{forms[0].class_name} takes no LoRA adapters; leave lora out")
+    if options.compile and forms[0].pads_to_longest:
+        raise UnusableModel(
+            f"{forms[0].class_name} runs prompts of every length in a shape of their own, and each would be compiled "
+            "for minutes; leave compile out"
+        )
     check_schedulers(pipelines, place, options)
     check_parts(pipelines, forms[0].class_name, options)
     if options.watermark:

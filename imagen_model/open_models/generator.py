@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class DiffusersGenerator:
         options: ModelOptions = NO_OPTIONS,
         batch_size: int | None = None,
     ) -> None:
+        if stages[0].form.pads_to_longest and options.micro_batch is None:
+            options = replace(options, micro_batch=1)  # texts of one length are too rare to wait for
         self.stages, self.rules, self.device, self.options = list(stages), rules, device, options
         self.counter = TokenCounter(stages[0].pipeline, stages[0].form.max_tokens)
         self.micro_batches = MicroBatch(options, device)

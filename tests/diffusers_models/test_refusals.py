@@ -130,6 +130,7 @@ def test_a_job_is_refused_before_anything_is_written(
         ("deepfloyd_if", {"vae_tiling": True}, "IFPipeline has no autoencoder"),
         ("stable_diffusion_xl", {"watermark": True}, "pip install invisible-watermark"),
         ("pixart", {"lora": ["x.safetensors"]}, "takes no LoRA adapters"),
+        ("qwen_image", {"compile": True}, "prompts of every length in a shape of their own"),
         ("stable_diffusion", {"lora": ["nowhere.safetensors"]}, "no safetensors file"),
     ],
 )

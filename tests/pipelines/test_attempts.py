@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagen_model.flat_colour import FlatColourGenerator
 from pipelines.attempts import MAX_DEATHS, Attempts
 from pipelines.lease import LEASE, STALE, Holder, Lease, boot_id
 from pipelines.stage import Item, micro_batches
@@ -27,7 +28,7 @@ def attempt(folder: str, rows: int, poison: set[int], run_id: str, batch: int = 
         return set(range(rows))
     condemned: set[int] = set()
     items = [Item(row, None, 0, None, {}) for row in range(rows)]  # type: ignore[arg-type]
-    for micro in micro_batches(items, {*journal.suspects, *journal.condemned}, batch):
+    for micro in micro_batches(items, {*journal.suspects, *journal.condemned}, FlatColourGenerator(batch)):
         numbers = [item.row for item in micro]
         attempts.running(numbers)
         if len(numbers) == 1 and numbers[0] in journal.condemned:

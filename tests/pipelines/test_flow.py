@@ -16,7 +16,7 @@ import pytest
 from conftest import entries, images, job, own_files
 from generators import TestSource
 
-from imagen_model.flat_colour import RULES
+from imagen_model.flat_colour import RULES, FlatColourGenerator
 from imagen_model.generation import GenerationRequest
 from pipelines import errors, manifest, stage
 from pipelines.batch import plan_job, preview
@@ -455,6 +455,7 @@ def test_model_column(table: Table, inline: Run, tmp_path: Path) -> None:
 
 def test_the_stage_asks_for_batches_of_the_generators_size(table: Table, inline: Run, tmp_path: Path) -> None:
     items = [stage.Item(row, None, 0, GenerationRequest("a", row), {}) for row in range(10)]
-    assert [len(batch) for batch in stage.micro_batches(items, set(), 4)] == [4, 4, 2]
-    assert [[item.row for item in batch] for batch in stage.micro_batches(items, {7, 2}, 4)][:2] == [[2], [7]]
+    four = FlatColourGenerator(4)
+    assert [len(batch) for batch in stage.micro_batches(items, set(), four)] == [4, 4, 2]
+    assert [[item.row for item in batch] for batch in stage.micro_batches(items, {7, 2}, four)][:2] == [[2], [7]]
     assert RULES.sizes[0] == (64, 64)
