@@ -52,6 +52,19 @@ def status_of(error: Exception) -> ExitCode:
     return expected(error) or ExitCode.ERROR
 
 
+def retry_helps(error: Exception) -> bool:
+    """Whether the same command may end better when it is run again soon, on another machine perhaps."""
+    from pipelines.errors import StoreDenied, TooManyFailures, WeightsError
+
+    from .job_files.reading import InvalidJobFile
+
+    if isinstance(error, TooManyFailures | StoreDenied):
+        return False
+    if isinstance(error, InvalidJobFile):  # a model that is not there looks like a hub that does not answer
+        return all(mistake.place == ("model",) for mistake in error.mistakes)
+    return isinstance(error, WeightsError) or expected(error) is not ExitCode.USAGE
+
+
 def exit_code_of(error: Exception) -> int:
     """Print an expected error and say with which status to exit; anything else is a bug and raised."""
     status = expected(error)

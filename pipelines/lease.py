@@ -45,6 +45,14 @@ class Holder:
         return self.boot != boot_id() or not alive(self.pid)
 
 
+def holder_of(store: Store) -> Holder | None:
+    """Who holds the output's lease, dead or alive; None for nobody, or for something that is no lease."""
+    try:
+        return Holder(**json.loads(store.read(LEASE)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
 def boot_id() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else ""
@@ -121,11 +129,7 @@ class Lease:
         return json.dumps(asdict(holder), sort_keys=True).encode()
 
     def holder(self) -> Holder | None:
-        """Who holds it; None for nobody, or for something that is no lease."""
-        try:
-            return Holder(**json.loads(self.store.read(LEASE)))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+        return holder_of(self.store)
 
     def renew(self) -> None:
         while not self.released.wait(HEARTBEAT):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 
 from .census import count_shards
-from .lease import LEASE, Holder
+from .lease import holder_of
 from .manifest import finished_shards
 from .plan import load_plan
 from .storage import Store, open_store
@@ -73,8 +72,5 @@ def read_status(output: str) -> Status:
 
 
 def running(store: Store) -> str | None:
-    try:
-        holder = Holder(**json.loads(store.read(LEASE)))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return None if holder.dead(time.time()) else f"{holder.host}:{holder.pid}"
+    holder = holder_of(store)
+    return None if holder is None or holder.dead(time.time()) else f"{holder.host}:{holder.pid}"

@@ -18,7 +18,13 @@ job = typer.Typer(
 
 JobPath = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file, such as jobs/specs/nightly.yaml.")]
 RunId = Annotated[str | None, typer.Option(help="What {run_id} stands for; give a run's own to go on with it.")]
-Date = Annotated[str | None, typer.Option(help="What {date} stands for, like 2026-11-25; default today.")]
+Date = Annotated[
+    str | None,
+    typer.Option(
+        help="What {date} stands for, like 2026-11-25, or the run's moment, like 2026-11-25T01:30:00Z, from which "
+        "its id is made too; default now."
+    ),
+]
 
 
 @job.command()
@@ -34,12 +40,22 @@ def run(
     accept_failed_rows: Annotated[
         bool, typer.Option("--accept-failed-rows", help="Exit with 0 though rows failed; the manifest names them.")
     ] = False,
+    fail_only_to_retry: Annotated[
+        bool,
+        typer.Option(
+            "--fail-only-to-retry",
+            help="For what tries again on any other exit status than 0, as KubeRay does with a new cluster: end with "
+            "0 also for failed rows and for errors that would come again (a wrong file, an output being written).",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the job here, on this machine or the cluster that the file names; run again to go on."""
-    from ..job_command import run_file
+    from ..job_command import run_file, run_for_retries
 
     flags = {"metrics_port": metrics_port, "metrics_host": metrics_host}
+    if fail_only_to_retry:
+        raise typer.Exit(run_for_retries(file, run_id, date, dry_run, as_json, flags))
     code = run_file(file, run_id, date, dry_run, as_json, flags)
     raise typer.Exit(ExitCode.SUCCESS if accept_failed_rows and code == ExitCode.FAILED_ROWS else code)
 

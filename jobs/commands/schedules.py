@@ -40,13 +40,17 @@ def run(
     cron_job: Annotated[
         bool, typer.Option("--cron-job", help="Or as a CronJob that creates a RayJob, for KubeRay without the gate.")
     ] = False,
-    image: Annotated[str, typer.Option(help="Container image with imagegen, for --kubernetes.")] = "imagegen",
+    image: Annotated[str, typer.Option(help="Container image with imagegen, for these two.")] = "imagegen",
+    namespace: Annotated[str, typer.Option(help="Of Kubernetes, in which the secrets are.")] = "imagegen",
+    queue: Annotated[str | None, typer.Option(help="Kueue's LocalQueue for the runs, with --cron-job.")] = None,
+    priority_class: Annotated[str | None, typer.Option(help="PriorityClass of the runs' pods.")] = None,
 ) -> None:
     """Start the files' runs when they are due, until Ctrl-C; start it again to go on after any interruption."""
     if kubernetes or cron_job:
-        from ..kubernetes import print_kubernetes
+        from ..kubernetes.exporting import print_kubernetes
+        from ..kubernetes.resources import Target
 
-        raise typer.Exit(print_kubernetes(files, image, cron_job))
+        raise typer.Exit(print_kubernetes(files, Target(image, namespace, cron_job, queue, priority_class)))
     from ..schedule_command import schedule_command
 
     raise typer.Exit(schedule_command(files, state))

@@ -26,6 +26,11 @@ ESCAPED = {"$$": "$", "{{": "{", "}}": "}"}
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+def names_in(text: str) -> set[str]:
+    """Those of `date` and `run_id` that the text refers to."""
+    return {found["name"] for found in TOKEN.finditer(text) if found["name"] is not None}
+
+
 class BadReference(ValueError):
     """A reference that is none, or has no value."""
 

@@ -29,17 +29,35 @@ def new_context(
 ) -> RunContext:
     """Of a run that begins now, or that goes on where `date` and `run_id` are given.
 
+    Args:
+        date: a day, or the moment at which the run was due: then its id is made of that too.
+
     Raises:
         InvalidJob: they cannot be used.
     """
     schedule = job.settings.schedule
-    now = datetime.now(UTC)
+    planned = datetime.now(UTC)
+    if date is not None and "T" in date:
+        planned, date = moment(date), None
     if date is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}", date) is None:
         raise InvalidJob(f"a run's date is like 2026-11-25, got {date!r}")
     if run_id is not None and RUN_ID.fullmatch(run_id) is None:
         raise InvalidJob(f"a run id has 1 to 128 letters, digits, dots, hyphens and underscores, got {run_id!r}")
-    today = now.astimezone(ZoneInfo(schedule.time_zone) if schedule else UTC).date().isoformat()
-    return RunContext(date or today, run_id or run_id_at(job.name, now), environment)
+    day = planned.astimezone(ZoneInfo(schedule.time_zone) if schedule else UTC).date().isoformat()
+    return RunContext(date or day, run_id or run_id_at(job.name, planned), environment)
+
+
+def moment(text: str) -> datetime:
+    """Raises:
+    InvalidJob: it is none, or has no time zone.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise InvalidJob(f"a run's moment is like 2026-11-25T01:30:00Z, got {text!r}")
+    return found
 
 
 def run_id_at(name: str, planned: datetime) -> str:

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT.parent / "shared" / "kuberay"
 VERSION = "1.37.0"  # of Kubernetes
 RAY_KINDS = ("RayCluster", "RayJob", "RayCronJob", "RayService")
+# Characters of a name that KubeRay 1.7 takes (ray-operator/controllers/ray/utils/constant.go); no schema says it.
+LONGEST = {"RayCluster": 53, "RayJob": 47, "RayCronJob": 36, "RayService": 47}
 
 
 def mistakes(manifest: dict[str, Any]) -> list[str]:
@@ -44,7 +46,7 @@ def ray_validator(kind: str) -> jsonschema.Draft202012Validator:
         "anyOf": [{"required": ["name"]}, {"required": ["generateName"]}],
         "properties": {
             "generateName": {"type": "string"},
-            "name": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 47},
+            "name": {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": LONGEST[kind]},
             "namespace": {"type": "string"},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "annotations": {"type": "object", "additionalProperties": {"type": "string"}},

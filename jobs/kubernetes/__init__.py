@@ -1,0 +1,1 @@
+"""A job file and its schedule for KubeRay: `imagegen schedule --kubernetes FILE`."""
