@@ -21,7 +21,7 @@ from ..exit_codes import ExitCode, exit_code_of, leave
 from ..job_files.reading import LoadedJob, load_job
 from ..job_files.runs import new_context
 from ..run import run_command
-from .packing import DECIDING, JOB, TRAVELLING, code_hash, differences, installed
+from .packing import JOB, TRAVELLING, code_hash, differences, installed
 
 ANY_VERSIONS = "IMAGEGEN_ANY_VERSIONS"
 PATIENCE = 60.0  # seconds in which a run must be seen that is to be stopped
@@ -54,9 +54,7 @@ def check_travelled() -> None:
     if found != travelling["code"]:
         raise InvalidJob(f"the cluster imports imagegen with code {found}, submitted was {travelling['code']}; "
                          "take the other imagegen out of its PYTHONPATH")  # fmt: skip
-    here = installed()
-    here |= {name: version for name in DECIDING if name not in here and (version := version_of(name))}
-    wrong = differences(travelling, here)
+    wrong = differences(travelling, installed())
     if wrong and not os.environ.get(ANY_VERSIONS):
         raise InvalidJob(
             f"the cluster has other versions than those that this job comes from ({'; '.join(wrong)}), so its pictures "
@@ -80,16 +78,6 @@ def own_cluster() -> dict[str, str]:
 
 def arguments_of(file: str) -> list[str]:
     return Path(file).read_text(errors="replace").split("\0")
-
-
-def version_of(name: str) -> str | None:
-    """Of a package on a node where imagegen itself is not installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def stop(job: LoadedJob, run_id: str, date: str) -> int:

@@ -59,8 +59,27 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+def to_install(distribution: str = "imagegen") -> dict[str, str]:
+    """Version of each package that imagegen needs, as `installed`, to be installed elsewhere.
+
+    Raises:
+        InvalidJob: imagegen is imported here without being installed, so nobody says what it needs.
+    """
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        raise InvalidJob(
+            f"--install brings what {distribution} was installed with, but it is only imported here, not installed; "
+            f"pip install {distribution} first, or leave --install out"
+        ) from None
+    return installed(distribution)
+
+
 def installed(distribution: str = "imagegen") -> dict[str, str]:
-    """Version of each package that imagegen needs here, by name: what a lock file says, of what is really there."""
+    """Version of each package that imagegen needs here, by name: what a lock file says, of what is really there.
+
+    Where imagegen is only imported, not installed, it says of none; those that decide the bytes are there all the same.
+    """
     found: dict[str, str] = {}
     waiting = [(distribution, frozenset[str]())]
     seen = set()
@@ -81,7 +100,15 @@ def installed(distribution: str = "imagegen") -> dict[str, str]:
             if wanted and key not in seen:
                 seen.add(key)
                 waiting.append(key)
+    found |= {name: version for name in DECIDING if name not in found and (version := version_of(name)) is not None}
     return dict(sorted(found.items()))
+
+
+def version_of(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def canonical(name: str) -> str:

@@ -19,7 +19,7 @@ from ..exit_codes import ExitCode
 from ..job_files.reading import LoadedJob
 from ..job_files.references import RunContext
 from .driver import ANY_VERSIONS
-from .packing import installed, lock_lines, package_folders, write_folder
+from .packing import installed, lock_lines, package_folders, to_install, write_folder
 
 OURS = "imagegen"  # key of the metadata that marks jobs as ours
 LOOK = 1.0  # seconds between two looks at a job's state
@@ -94,7 +94,7 @@ class Cluster:
         Returns:
             The submission's id.
         """
-        versions = installed()
+        versions = to_install() if install else installed()
         with tempfile.TemporaryDirectory(prefix="imagegen-") as folder, answering(self.address):
             write_folder(Path(folder), job.text, versions)
             environment: dict[str, Any] = {

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from imagen_model.catalog import ModelNotFound
@@ -21,6 +22,7 @@ from .reading import InvalidJobFile, LoadedJob
 from .references import RunContext
 from .settings import JobFile
 
+PATHS = ("prompts", "output", "log_file")
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -129,12 +131,13 @@ def wrong_notification(settings: JobFile) -> Iterator[tuple[str, str]]:
 
 def unreachable(settings: JobFile) -> Iterator[tuple[str, str]]:
     """Each setting whose path means something only on this machine, and why."""
-    for name in ("prompts", "output", "model"):
-        value = getattr(settings, name)
-        relative = not value.startswith(("/", "$")) and "://" not in value
-        if relative and (name != "model" or value.startswith((".", "~"))):
+    named = [(name, value) for name in PATHS if (value := getattr(settings, name)) is not None]
+    if settings.model.startswith((".", "~")) or Path(settings.model).is_dir():  # else bundled, or a hub id
+        named.append(("model", settings.model))
+    for name, value in named:
+        if not value.startswith(("/", "$")) and "://" not in value:
             yield name, f"{value} must be a URL, or an absolute path that every node has"
-    for name in ("c2pa_certificate", "c2pa_key"):
-        path = getattr(settings, name)
-        if path is not None and not path.startswith("/"):
-            yield name, f"{path} must be an absolute path that every node has"
+    files = [("c2pa_certificate", settings.c2pa_certificate), ("c2pa_key", settings.c2pa_key)]
+    for name, file in [*files, *(("lora", file) for file in settings.lora)]:
+        if file is not None and not file.startswith("/"):
+            yield name, f"{file} must be an absolute path that every node has"

@@ -22,10 +22,15 @@ from PIL import Image, ImageChops
 
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Success
-from jobs.cluster.packing import PACKAGES, differences, installed
+from jobs.cluster.packing import DECIDING, PACKAGES, differences, installed, to_install
+from jobs.job_files.runs import unreachable
+from jobs.job_files.settings import JobFile
+from pipelines.errors import InvalidJob
 
 ROOT = Path(__file__).parents[2]
 ROWS, SHARD_ROWS = 100, 1
+# As every manifest of infra/ asks for it.
+AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2}
 # The submitted code differs from the project's in what it paints, and can be slow.
 OTHER = """
 
@@ -65,7 +70,7 @@ class Desk:
             "PATH": f"{folder / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": str(folder / "env"),
             "PYTHONPATH": str(self.code),
-            "RAY_AUTH_MODE": "disabled",
+            **AUTHENTICATION,
         }
 
     def imagegen(self, *arguments: str, at: Path | None = None, **variables: str) -> str:
@@ -96,7 +101,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.fixture(scope="module")
 def address(desk: Desk) -> Iterator[str]:
     command = [sys.executable, str(Path(__file__).with_name("job_server.py")), str(desk.folder)]
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, **AUTHENTICATION}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     ) as process:
@@ -176,3 +181,29 @@ def test_versions_that_decide_the_bytes_are_compared() -> None:
     travelling = {"versions": {"torch": versions["torch"] + "+cu130", "pillow": "1.0", "numpy": versions["numpy"]}}
     assert differences(travelling, versions) == [f"pillow {versions['pillow']} here, 1.0 there"]
     assert differences({"versions": {"torch": "9"}}, {}) == ["torch none here, 9 there"]
+
+
+def test_they_are_compared_also_where_imagegen_is_imported_and_not_installed() -> None:
+    of_none = "imagegen-that-nobody-installed"
+    assert installed(of_none) == {name: installed()[name] for name in sorted(DECIDING)}
+    with pytest.raises(InvalidJob, match="--install brings what imagegen-that-nobody-installed was installed with"):
+        to_install(of_none)
+
+
+def test_every_setting_with_a_path_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    bad = {
+        "prompts": "prompts.txt",
+        "output": "~/out",
+        "model": "models/mine",
+        "log_file": "ray.log",
+        "c2pa_certificate": "chain.pem",
+        "c2pa_key": "key.pem",
+        "lora": ["/shared/styles/ours.safetensors", "styles/mine.safetensors=0.5"],
+    }
+    found = list(unreachable(JobFile(**bad)))
+    assert [name for name, _ in found] == ["prompts", "output", "log_file", "model", *list(bad)[4:]]
+    assert found[-1][1] == "styles/mine.safetensors=0.5 must be an absolute path that every node has"
+    good = {"prompts": "s3://b/p", "output": "${BUCKET}/out", "model": "org/model", "c2pa_key": "/keys/key.pem"}
+    assert not list(unreachable(JobFile(**good)))
