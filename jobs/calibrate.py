@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 from imagen_model.open_models.options import ModelOptions
 from pipelines.calibrating import Calibration, calibrate
 from pipelines.errors import InvalidJob
+from pipelines.job import Pool
 
 from .console import print_json
 from .display import size_of
@@ -15,13 +17,19 @@ from .exit_codes import ExitCode
 
 
 def calibrate_command(
-    model: str, size: str | None, dtype: str | None, device: str, compile: bool, as_json: bool
+    model: str,
+    size: str | None,
+    steps: int | None,
+    pool: dict[str, Any],
+    options: ModelOptions,
+    as_json: bool,
 ) -> int:
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size) if size is not None else None
     if size is not None and match is None:
         raise InvalidJob(f"size must be like 512x512 (width x height), got {size!r:.40}")
     pixels = (int(match[1]), int(match[2])) if match else None
-    found = calibrate(model, ModelOptions(dtype=dtype, compile=compile), device, pixels, again=True)
+    given = {name: value for name, value in pool.items() if value is not None}
+    found = calibrate(model, options, Pool(**given), pixels, steps, again=True)
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
@@ -31,7 +39,9 @@ def calibrate_command(
 
 def describe(found: Calibration) -> str:
     best = max((one["images_per_second"] for one in found.measured), default=0.0)
-    lines = [f"{found.model} ({found.revision}) at {found.size} on {found.device}", "rows  images/s   of best  memory"]
+    steps = "" if found.steps is None else f", {found.steps} steps"
+    what = f"{found.model} ({found.revision}) at {found.size}{steps} on {found.device}"
+    lines = [what, "rows  images/s   of best  memory"]
     for one in found.measured:
         memory = "" if one["peak_bytes"] is None else size_of(one["peak_bytes"])
         speed = one["images_per_second"]

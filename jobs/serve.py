@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pipelines.calibrating import settled
 from pipelines.content_credentials import check_server_credentials
 from pipelines.errors import InvalidJob
+from pipelines.job import Pool
 from pipelines.weights import find_source
 
 from .console import say
@@ -32,7 +33,7 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
         raise InvalidJob("the settings cannot be used:\n" + "\n".join(lines)) from None
     check_server_credentials(settings.credential_files)
     port = check_address(settings, host, port, anonymous)
-    source = find_source(settings.model, settled(settings.model, settings.options(), settings.device, None))
+    source = find_source(settings.model, settled(settings.model, settings.options(), Pool(device=settings.device)))
     try:
         with server_running(settings, source, host, port, log_file) as server, until_told() as told:
             print(f"imagegen: {source.name} listens on {server.url} (Ctrl-C stops it)", flush=True)

@@ -50,15 +50,20 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         KeyboardInterrupt: likewise.
     """
     startup = Startup(time.time(), {})
-    job = settle(job)
-    source = source or source_of(job)
-    job.check_model_takes_it(source.rules)
+    job = as_planned(job)
+    found = source or source_of(job)
+    job.check_model_takes_it(found.rules)
     files = TableFiles(job.prompts, job.input_format)
     store = open_store(job.output)
     check_output(store)
     check_writable(store)
     with Lease(store) as lease:
         store.sweep()
+        if job.options.micro_batch == AUTO:
+            plan_job(job, found, files, store, store)  # what is wrong with the job is said before minutes of measuring
+            job = measured(job)
+            found = source or source_of(job)
+        source = found
         plan, table = plan_job(job, source, files, store, store)
         data = plan.to_json()
         if not store.exists(PLAN) or store.read(PLAN) != data:
@@ -86,17 +91,24 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         return summary
 
 
-def settle(job: BatchJob) -> BatchJob:
-    """The job with a number for a micro-batch that is `auto`: the stored plan's, or the best by measurement."""
+def as_planned(job: BatchJob) -> BatchJob:
+    """The job with the stored plan's micro-batch, where there is a plan and `auto` was asked for."""
     if job.options.micro_batch != AUTO:
         return job
     stored = stored_or_none(open_store(job.output))
-    planned = None if stored is None else stored.settings.options.get("micro_batch")
-    if planned is not None:
-        return dataclasses.replace(job, options=dataclasses.replace(job.options, micro_batch=planned))
-    width, height = job.request("x").width, job.request("x").height
-    size = None if width is None or height is None else (width, height)
-    return dataclasses.replace(job, options=settled(job.model, job.options, job.pool.device, size))
+    return job if stored is None else with_micro_batch(job, stored.settings.options.get("micro_batch"))
+
+
+def measured(job: BatchJob) -> BatchJob:
+    """The job with the best number for a micro-batch that is `auto`, at its size or the model's own."""
+    wanted = job.request("x")
+    size = None if wanted.width is None or wanted.height is None else (wanted.width, wanted.height)
+    options = settled(job.model, job.options, job.pool, size, wanted.num_inference_steps)
+    return dataclasses.replace(job, options=options)
+
+
+def with_micro_batch(job: BatchJob, rows: int | str | None) -> BatchJob:
+    return dataclasses.replace(job, options=dataclasses.replace(job.options, micro_batch=rows))
 
 
 def source_of(job: BatchJob) -> Source:
@@ -210,7 +222,8 @@ def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, wor
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a job would do. `images` is an estimate where rows bring their own `n`."""
+    """What a job would do. `images` is an estimate where rows bring their own `n`; a micro-batch that is `auto` is not
+    measured for it."""
 
     rows: int
     files: int
@@ -222,11 +235,12 @@ class Preview:
     passed_columns: tuple[str, ...]
     model: str
     model_revision: str
+    micro_batch: int | str | None = None
 
 
 def preview(job: BatchJob, source: Source | None = None) -> Preview:
     """The job's plan without touching the output. Raises what `run_batch` would before it starts."""
-    job = settle(job)
+    job = as_planned(job)
     source = source or source_of(job)
     job.check_model_takes_it(source.rules)
     files = TableFiles(job.prompts, job.input_format)
@@ -249,4 +263,5 @@ def preview(job: BatchJob, source: Source | None = None) -> Preview:
         passed_columns=table.columns.others,
         model=source.name,
         model_revision=source.revision,
+        micro_batch=job.options.micro_batch,
     )

@@ -1,14 +1,17 @@
-"""`--micro-batch auto`: measured once a model, device and size, kept in this node's cache, pinned in a run's plan.
+"""`--micro-batch auto`: measured once a model, device, size and steps, kept in this node's cache, pinned in a plan.
 
-Measured where the command is given, in a process of its own, so that the driver stays free of torch and the device's
-memory is free again. Workers get the number; a run that goes on takes its plan's.
+Measured in a process of its own, so that the driver stays free of torch and the device's memory is free again: on this
+machine, or for a pool that is a Ray cluster on one of its nodes, with the GPU that a worker would have. Workers get
+the number; a run that goes on takes its plan's.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +23,9 @@ from imagen_model.catalog import ModelNotFound
 from imagen_model.generation import GenerationRequest
 from imagen_model.open_models.options import AUTO, ModelOptions
 
+from .job import Pool
 from .model_cache import cache_folder
+from .stage import Source
 from .weights import find_source
 
 CALIBRATIONS = "calibrations.json"
@@ -30,6 +35,8 @@ CALIBRATIONS = "calibrations.json"
 class Calibration:
     """Args:
     rows: of the micro-batch that was chosen.
+    size, steps: of the pictures; no steps for a model that has none.
+    offload: as in `ModelOptions`.
     measured: what was found for each, as `imagen_model.open_models.calibration.Measured` says it.
     known: it was measured before, and came from the cache.
     """
@@ -38,23 +45,38 @@ class Calibration:
     revision: str
     device: str
     size: str
+    steps: int | None
+    offload: str | None
     rows: int
     measured: list[dict[str, Any]]
     known: bool = False
 
 
-def settled(model: str, options: ModelOptions, device: str, size: tuple[int, int] | None) -> ModelOptions:
+def settled(
+    model: str,
+    options: ModelOptions,
+    pool: Pool,
+    size: tuple[int, int] | None = None,
+    steps: int | None = None,
+) -> ModelOptions:
     """The options with a number where `auto` was asked for. Raises as `calibrate`."""
     if options.micro_batch != AUTO:
         return options
-    return dataclasses.replace(options, micro_batch=calibrate(model, options, device, size).rows)
+    return dataclasses.replace(options, micro_batch=calibrate(model, options, pool, size, steps).rows)
 
 
 def calibrate(
-    model: str, options: ModelOptions, device: str, size: tuple[int, int] | None, again: bool = False
+    model: str,
+    options: ModelOptions,
+    pool: Pool,
+    size: tuple[int, int] | None = None,
+    steps: int | None = None,
+    again: bool = False,
 ) -> Calibration:
     """Args:
+        pool: whose workers will run the model.
         size: width and height in pixels; None for the model's own.
+        steps: of a picture; None for the model's own number.
         again: measure even if it is known.
 
     Raises:
@@ -64,20 +86,34 @@ def calibrate(
     plain = dataclasses.replace(options, micro_batch=None)
     source = find_source(model, plain)
     width, height = size or source.rules.sizes[0]
-    source.rules.resolve(GenerationRequest("x", 0, width=width, height=height))
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        name = pool.submit(find_device, device).result()
-        key = json.dumps([source.revision, name, f"{width}x{height}"])
+    wanted = source.rules.resolve(GenerationRequest("x", 0, width=width, height=height, num_inference_steps=steps))
+    steps = wanted.num_inference_steps
+    with measuring(pool) as call:
+        name = call(find_device, pool.device)
+        key = json.dumps([source.revision, name, f"{width}x{height}", steps, options.offload])
         known = read_calibrations().get(key)
         if known is not None and not again:
             return Calibration(**known, known=True)
         try:
-            found = pool.submit(measure_model, model, plain, device, width, height).result()
+            found = call(measure_model, source, pool.device, width, height, steps)
         except TypeError as error:
             raise ModelNotFound(f"{model}: {error}; leave micro_batch out") from None
-    made = Calibration(source.name, source.revision, name, f"{width}x{height}", *found)
+    made = Calibration(source.name, source.revision, name, f"{width}x{height}", steps, options.offload, *found)
     write_calibration(key, made)
     return made
+
+
+@contextmanager
+def measuring(pool: Pool) -> Iterator[Callable[..., Any]]:
+    """Calls a function with its arguments where the pool's workers run."""
+    if pool.cluster is not None:
+        from .ray_flow import calling_workers
+
+        with calling_workers(pool) as call:
+            yield call
+        return
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        yield lambda function, *arguments: process.submit(function, *arguments).result()
 
 
 def find_device(device: str) -> str:
@@ -88,12 +124,12 @@ def find_device(device: str) -> str:
 
 
 def measure_model(
-    model: str, options: ModelOptions, device: str, width: int, height: int
+    source: Source, device: str, width: int, height: int, steps: int | None
 ) -> tuple[int, list[dict[str, Any]]]:
     """In the measuring process: the rows that were chosen, and what was found."""
     from imagen_model.open_models.calibration import choose, measure
 
-    found = measure(find_source(model, options).load(None, device), width, height)
+    found = measure(source.load(None, device), width, height, steps)
     return choose(found), [asdict(one) for one in found]
 
 

@@ -159,6 +159,24 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
 
 
 @contextmanager
+def calling_workers(pool: Pool) -> Iterator[Callable[..., Any]]:
+    """Calls a function with its arguments in a process that has what a worker of the pool has, and ends after it."""
+    with ray_running(pool, None):
+        workers = choose_workers(pool, 1)
+
+        def call(function: Callable[..., Any], *arguments: Any) -> Any:
+            task = ray.remote(num_cpus=workers.cpus, num_gpus=workers.gpus, max_calls=1, max_retries=0)(function)
+            try:
+                return ray.get(task.remote(*arguments))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                raise WorkersFailed(f"a worker ended while it was measured on ({error}); look at Ray's logs") from error
+
+        yield call
+
+
+@contextmanager
 def keeping_sigterm() -> Iterator[None]:
     """`ray.init` puts a handler of its own, which ends the process, in the place of whatever was there."""
     before = signal.getsignal(signal.SIGTERM)

@@ -1,7 +1,8 @@
 """Which micro-batch is worth its size: images a second and memory of growing ones, measured on the device itself.
 
 Batching often gives nothing (at 1024x1024 a GPU is full with one picture), and a larger micro-batch costs memory, fill
-and a lone picture's time. So the smallest is taken that comes within 3 % of the best.
+and a lone picture's time. So the smallest is taken that comes within 3 % of the best. A picture's time is what comes
+once (texts, decoding) and as many steps as are asked for; the two are told apart by runs of two lengths.
 """
 
 from __future__ import annotations
@@ -9,18 +10,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..generation import GenerationRequest, Generator
 from .generator import DiffusersGenerator
 from .micro_batch import free, is_out_of_memory
-from .running import RunShape
 
 WITHIN = 0.97  # of the best rate
 ROUNDS = 3  # timed runs of each size, after one that warms up; the median counts
-STEPS = 4  # of a timed run at most: what a step costs is what counts
+SHORT, LONG = 2, 5  # steps of the timed runs
 LARGEST = 16
 
 
@@ -28,7 +28,7 @@ LARGEST = 16
 class Measured:
     """Args:
     rows: of the micro-batch.
-    images_per_second: with the steps of the measurement, so only good for comparing.
+    images_per_second: with the steps that were asked for.
     peak_bytes: of the GPU's memory; None on a CPU.
     """
 
@@ -37,8 +37,13 @@ class Measured:
     peak_bytes: int | None
 
 
-def measure(generator: Generator, width: int, height: int, largest: int = LARGEST) -> list[Measured]:
+def measure(
+    generator: Generator, width: int, height: int, steps: int | None = None, largest: int = LARGEST
+) -> list[Measured]:
     """Micro-batches of 1, 2, 4, ... rows at one size, until memory runs out or `largest` is reached.
+
+    Args:
+        steps: of a picture; None for the model's own number.
 
     Raises:
         InvalidRequest: the model does not make that size.
@@ -46,20 +51,15 @@ def measure(generator: Generator, width: int, height: int, largest: int = LARGES
     """
     if not isinstance(generator, DiffusersGenerator):
         raise TypeError("only diffusers models have a micro-batch to choose")
-    steps = generator.rules.defaults.get("num_inference_steps")
-    few = None if steps is None else min(int(steps), STEPS)
-    wanted = GenerationRequest("a photograph of a red fox", 0, width=width, height=height, num_inference_steps=few)
+    wanted = GenerationRequest("a photograph of a red fox", 0, width=width, height=height, num_inference_steps=steps)
     request = generator.rules.resolve(wanted)
-    shape = generator.group_key(request)
     found: list[Measured] = []
     rows = 1
     while rows <= largest:
-        requests = [request] * rows
         try:
             if generator.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(generator.device)
-            generator.run(requests, shape)
-            seconds = statistics.median(timed(generator, requests, shape) for _ in range(ROUNDS))
+            seconds = seconds_of(generator, request, rows)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -71,10 +71,24 @@ def measure(generator: Generator, width: int, height: int, largest: int = LARGES
     return found
 
 
-def timed(generator: DiffusersGenerator, requests: list[GenerationRequest], shape: RunShape) -> float:
-    began = time.perf_counter()
-    generator.run(requests, shape)
-    return time.perf_counter() - began
+def seconds_of(generator: DiffusersGenerator, request: GenerationRequest, rows: int) -> float:
+    """Of one run of so many rows with the request's steps."""
+    steps = request.num_inference_steps
+    if steps is None or steps <= LONG:
+        return timed(generator, request, rows)
+    short, long = (timed(generator, replace(request, num_inference_steps=few), rows) for few in (SHORT, LONG))
+    return short + (steps - SHORT) * max(0.0, long - short) / (LONG - SHORT)
+
+
+def timed(generator: DiffusersGenerator, request: GenerationRequest, rows: int) -> float:
+    """Median of the rounds, after a run that warms up."""
+    requests, shape = [request] * rows, generator.group_key(request)
+    found = []
+    for _ in range(1 + ROUNDS):
+        began = time.perf_counter()
+        generator.run(requests, shape)
+        found.append(time.perf_counter() - began)
+    return statistics.median(found[1:])
 
 
 def choose(found: Sequence[Measured]) -> int:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, Compile, Device, Dtype
+from .options import (
+    AsJson,
+    BatchSize,
+    Compile,
+    Device,
+    Dtype,
+    GpusPerWorker,
+    Offload,
+    RayAddress,
+    pool_of,
+)
 
 
 def train(
@@ -46,15 +56,25 @@ def evaluate(
 def calibrate(
     model: Annotated[str, typer.Argument(help="A diffusers model: folder, hub id or URL.")],
     size: Annotated[str | None, typer.Option(help="Size in pixels, such as 512x512; default the model's own.")] = None,
+    num_inference_steps: Annotated[
+        int | None, typer.Option(help="Steps of a picture; default the model's own.", min=1)
+    ] = None,
     dtype: Dtype = None,
+    offload: Offload = None,
     compile: Compile = None,
-    device: Device = "auto",
+    device: Device = None,
+    gpus_per_worker: GpusPerWorker = None,
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure which micro-batch of a diffusers model is worth its size, and keep it for --micro-batch auto."""
+    pool = pool_of(locals())
+    from imagen_model.open_models.options import ModelOptions
+
     from ..calibrate import calibrate_command
 
-    raise typer.Exit(calibrate_command(model, size, dtype, device or "auto", bool(compile), as_json))
+    options = ModelOptions(dtype=dtype, offload=offload, compile=bool(compile))
+    raise typer.Exit(calibrate_command(model, size, num_inference_steps, pool, options, as_json))
 
 
 def bench(

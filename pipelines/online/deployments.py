@@ -31,6 +31,7 @@ from imagen_model.generation import RequestRules
 from ..calibrating import settled
 from ..content_credentials import check_server_credentials, open_credentials
 from ..endpoint import API_KEY
+from ..job import Pool
 from ..provenance import Provenance
 from ..stage import Source
 from ..storage import open_store
@@ -186,7 +187,7 @@ def build_app(args: ServeSettings) -> serve.Application:
     Raises:
         ModelNotFound, InvalidJob: nothing is started.
     """
-    return application(args, find_source(args.model, settled(args.model, args.options(), args.device, None)))
+    return application(args, find_source(args.model, settled(args.model, args.options(), Pool(device=args.device))))
 
 
 def upscaling_to(rules: RequestRules, largest: int) -> RequestRules:

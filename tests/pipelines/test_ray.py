@@ -16,6 +16,7 @@ from generators import TestSource
 
 from pipelines import errors
 from pipelines.batch import run_batch
+from pipelines.calibrating import measuring
 from pipelines.job import BatchJob, Pool
 from pipelines.manifest import finished_shards
 from pipelines.ray_flow import check_answers
@@ -54,6 +55,18 @@ def test_reads_run_inside_the_workers() -> None:
 class Nothing:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return row
+
+
+def test_what_is_measured_on_a_cluster_runs_in_a_worker() -> None:
+    with measuring(Pool(ray_address="127.0.0.1:1")) as call:
+        one, another = call(process_that_divides, 1), call(process_that_divides, 1)
+        assert os.getpid() not in (one, another) and one != another  # a device's memory is free again
+        with pytest.raises(ZeroDivisionError):
+            call(process_that_divides, 0)
+
+
+def process_that_divides(by: int) -> int:
+    return os.getpid() // by
 
 
 def test_killed_workers(table: Table, tmp_path: Path) -> None:
