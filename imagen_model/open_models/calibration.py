@@ -54,7 +54,7 @@ def measure(
     wanted = GenerationRequest("a photograph of a red fox", 0, width=width, height=height, num_inference_steps=steps)
     request = generator.rules.resolve(wanted)
     found: list[Measured] = []
-    rows = 1
+    rows, largest = 1, 1 if generator.micro_batches.alone else largest
     while rows <= largest:
         try:
             if generator.device.type == "cuda":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .folder import Pipeline, UnusableModel
-from .signature import PipelineClass, pipeline_class, text_to_image
+from .signature import PipelineClass, pads_to_longest, pipeline_class, text_to_image
 
 DISTILLED_STEPS = 4
 UNGUIDED = 0.0  # a guidance scale with which no pipeline guides
@@ -19,6 +19,21 @@ UNET_MULTIPLE, TRANSFORMER_MULTIPLE = 8, 16  # held by their classes' own checks
 # Sizes at which `use_resolution_binning` knows its table; elsewhere it raises.
 BINNED = {"PixArtAlphaPipeline": {32, 64, 128, 256}, "PixArtSigmaPipeline": {32, 64, 128, 256}}
 BINNED["SanaPipeline"] = {16, 32, 64, 128}
+# Whose rows are tested to be the same beside any others. Of another class nobody knows what a row's neighbours change
+# (padding, masks, reshaped states), so its rows are run one by one.
+BATCHED = {
+    "AuraFlowPipeline",
+    "FluxPipeline",
+    "IFPipeline",
+    "IFSuperResolutionPipeline",
+    "Lumina2Pipeline",
+    "PixArtSigmaPipeline",
+    "QwenImagePipeline",
+    "SanaPipeline",
+    "StableDiffusion3Pipeline",
+    "StableDiffusionPipeline",
+    "StableDiffusionXLPipeline",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class CallForm:
     lora: whether the pipeline loads LoRA adapters.
     pads_to_longest: whether the texts of a batch are padded to its longest, so that only those of equal length can
         share one without changing each other's arithmetic.
+    batched: whether rows may be run together at all (`BATCHED`).
     """
 
     class_name: str
@@ -50,6 +66,7 @@ class CallForm:
     multiple: int = UNET_MULTIPLE
     lora: bool = False
     pads_to_longest: bool = False
+    batched: bool = True
 
 
 def call_form(pipeline: Pipeline, place: str, enlarging: bool = False) -> CallForm:
@@ -93,7 +110,8 @@ def call_form(pipeline: Pipeline, place: str, enlarging: bool = False) -> CallFo
         side=own_side(pipeline, known),
         multiple=multiple_of(pipeline, known),
         lora=any("LoraLoaderMixin" in base for base in known.bases),
-        pads_to_longest="padding=True" in known.source or name.startswith("ZImage"),
+        pads_to_longest=pads_to_longest(name) or name.startswith("ZImage"),
+        batched=name in BATCHED,
     )
 
 

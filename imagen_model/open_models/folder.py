@@ -28,6 +28,9 @@ PREFERRED = ("fp16", "bf16")  # variants, where there are several and no plain w
 # Ends of the names of components without weights; their folders may hold a config.json all the same.
 WEIGHTLESS = ("Tokenizer", "TokenizerFast", "Processor", "FeatureExtractor", "Scheduler")
 
+SAFETY_CHECKER, WATERMARKER = "safety_checker", "watermarker"
+OPTIONAL = (SAFETY_CHECKER, WATERMARKER)  # components that options leave out
+
 
 class UnusableModel(ValueError):
     """A diffusers model that this program does not load; the message says which part, why, and what helps."""
@@ -40,6 +43,7 @@ class Part:
     Args:
         library: diffusers, transformers or the module of one of diffusers' pipelines.
         variant: of its weight files, where no plain ones are there: "fp16", "bf16".
+        loadable: whether its weights are safetensors; only those of `OPTIONAL` may be others.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Part:
     class_name: str
     config: dict[str, Any]
     variant: str | None = None
+    loadable: bool = True
 
     @property
     def weighty(self) -> bool:
@@ -94,7 +99,7 @@ def wanted_files(names: Collection[str], indexes: dict[str, dict[str, Any]], pla
         place: where the model lies, for messages.
 
     Raises:
-        UnusableModel: a part has no safetensors, or brings code.
+        UnusableModel: a part has no safetensors, though no option leaves it out; or it brings code.
     """
     kept: list[str] = []
     for prefix, index in indexes.items():
@@ -108,7 +113,7 @@ def wanted_files(names: Collection[str], indexes: dict[str, dict[str, Any]], pla
             inside = [name for name in names if name.startswith(f"{prefix}{part}/")]
             if not inside:
                 raise UnusableModel(f"{place}: the folder of {prefix}{part} ({class_name}) is missing; fetch it too")
-            kept += part_files(inside, f"{prefix}{part}", class_name, place)
+            kept += part_files(inside, f"{prefix}{part}", class_name, place, part not in OPTIONAL)
     return sorted(kept, key=lambda name: PurePosixPath(name).parts)
 
 
@@ -134,8 +139,12 @@ def variant_of(name: str) -> str | None:
     return None if match is None else match[1] or match[3]
 
 
-def part_files(names: Iterable[str], part: str, class_name: str, place: str) -> list[str]:
-    """Configurations and weights of one part, plain or of one variant."""
+def part_files(names: Iterable[str], part: str, class_name: str, place: str, needed: bool = True) -> list[str]:
+    """Configurations and weights of one part, plain or of one variant.
+
+    Args:
+        needed: no option leaves the part out.
+    """
     small: list[str] = []
     plain: list[str] = []
     unsafe: list[str] = []
@@ -155,7 +164,7 @@ def part_files(names: Iterable[str], part: str, class_name: str, place: str) -> 
         return small
     chosen = plain or variants.get(choose_variant(variants, part, place), [])
     weighty = f"{part}/config.json" in names
-    if not any(name.endswith(SAFE) for name in chosen) and (unsafe or weighty):
+    if needed and not any(name.endswith(SAFE) for name in chosen) and (unsafe or weighty):
         held = ", ".join(sorted(PurePosixPath(name).name for name in unsafe)[:3]) or "no weights"
         raise UnusableModel(
             f"{place}: {part} holds {held}, but no safetensors; pickled weights can run code and are not loaded: use a "
@@ -196,7 +205,8 @@ def read_pipelines(folder: Path, place: str, names: Collection[str] | None = Non
             config = next((read_json(path) for path in configs if path.is_file()), {})
             start = f"{prefix}{part}/"
             weights = [name.removeprefix(start) for name in kept if name.startswith(start) and name.endswith(SAFE)]
-            parts[part] = Part(part, library, class_name, config, variant_of(weights[0]) if weights else None)
+            variant = variant_of(weights[0]) if weights else None
+            parts[part] = Part(part, library, class_name, config, variant, part not in OPTIONAL or bool(weights))
         found.append(Pipeline(folder / prefix, str(index["_class_name"]), index, parts))
     return found
 

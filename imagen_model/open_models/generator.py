@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..generation import Failure, GenerationRequest, InvalidRequest, RequestRules, Result, Success
+from ..generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, RequestRules, Result, Success
 from ..imagen import single_thread_on_cpu
 from ..post_processing import post_process
 from .call_form import CallForm
 from .folder import Pipeline
 from .loading import load_pipeline
-from .micro_batch import MicroBatch, default_rows
+from .micro_batch import Crowded, MicroBatch, default_rows
 from .options import NO_OPTIONS, ModelOptions
 from .rules import cascade_sides, read_model
 from .running import RunShape, Stage, run_stages
@@ -52,9 +52,10 @@ class DiffusersGenerator:
             options = replace(options, micro_batch=1)  # texts of one length are too rare to wait for
         self.stages, self.rules, self.device, self.options = list(stages), rules, device, options
         self.counter = TokenCounter(stages[0].pipeline, stages[0].form.max_tokens)
-        self.micro_batches = MicroBatch(options, device)
+        alone = not all(stage.form.batched for stage in stages)
+        self.micro_batches = MicroBatch(options, device, alone)
         side = rules.sizes[0]
-        self.batch_size = batch_size or 2 * default_rows(options, device, *side)
+        self.batch_size = batch_size or 2 * default_rows(options, device, *side, alone)
         self.warm_up_seconds = 0.0
 
     @classmethod
@@ -116,12 +117,15 @@ class DiffusersGenerator:
 
     def group_size(self, key: Hashable) -> int:
         assert isinstance(key, RunShape)
-        return self.micro_batches.rows(key.width, key.height)
+        return self.micro_batches.rows(key)
 
     def draw(self, requests: list[GenerationRequest], shape: RunShape) -> list[Result]:
         """As many pictures as `group_size` says, or fewer."""
         began = time.perf_counter()
-        pictures = self.micro_batches.run(requests, (shape.width, shape.height), lambda rows: self.run(rows, shape))
+        try:
+            pictures = self.micro_batches.run(requests, shape, lambda rows: self.run(rows, shape))
+        except Crowded as error:
+            return [Failure(ErrorCode.OUT_OF_MEMORY, str(error))] * len(requests)
         seconds = (time.perf_counter() - began) / len(requests)
         return [
             picture if isinstance(picture, Failure) else Success(post_process(picture, one.post_processing), seconds)

@@ -18,13 +18,12 @@ import torch
 from torch import nn
 
 from .call_form import CallForm
-from .folder import Part, Pipeline, UnusableModel, lora_file
+from .folder import SAFETY_CHECKER, WATERMARKER, Part, Pipeline, UnusableModel, lora_file
 from .options import ModelOptions
 from .signature import scheduler_class
 
 # Buffers that older files hold and newer classes compute.
 COMPUTED = ("position_ids",)
-SAFETY = {"safety_checker", "watermarker"}
 
 
 def load_pipeline(
@@ -43,11 +42,13 @@ def load_pipeline(
     quiet()
     dtype = dtype_of(options, device)
     given: dict[str, Any] = {}
+    left_out = switched_off(options)
     for part in pipeline.parts.values():
-        if part.weighty and (pipeline.folder / part.name / "config.json").is_file():
+        if part.name not in left_out and part.weighty and (pipeline.folder / part.name / "config.json").is_file():
             given[part.name] = load_part(pipeline, part, dtype)
     for name, component in shared.items():
-        if name in pipeline.index and name not in pipeline.parts:
+        # The checker of an earlier stage is run on the last picture by `run_stages`, whatever this stage's class.
+        if name in pipeline.index and name not in pipeline.parts and name != SAFETY_CHECKER:
             given[name] = component
     given |= hooks_of(pipeline, form, options)
     kind = getattr(diffusers, form.class_name)
@@ -58,6 +59,12 @@ def load_pipeline(
         made.scheduler = getattr(diffusers, name).from_config(made.scheduler.config)
     add_loras(made, options)
     return made
+
+
+def switched_off(options: ModelOptions) -> set[str]:
+    """Components that the options leave out."""
+    checker = {SAFETY_CHECKER} if options.no_safety_checker else set()
+    return checker if options.watermark else checker | {WATERMARKER}
 
 
 def dtype_of(options: ModelOptions, device: torch.device) -> torch.dtype:
@@ -77,11 +84,27 @@ def load_part(pipeline: Pipeline, part: Part, dtype: torch.dtype) -> Any:
     if part.variant is not None:
         settings["variant"] = part.variant
     try:
-        made, info = kind.from_pretrained(where, dtype=dtype, **settings)
+        made, info = finished(kind).from_pretrained(where, dtype=dtype, **settings)
     except (OSError, ValueError, RuntimeError) as error:
         raise UnusableModel(f"{where} cannot be loaded ({error}); fetch the model again") from error
     check_whole(where, info)
     return made.eval()
+
+
+def finished(kind: Any) -> Any:
+    """The class; one of diffusers' own transformers models with the call that ends a constructor since transformers 5,
+    which `IFSafetyChecker` lacks."""
+    from transformers import PreTrainedModel
+
+    if not issubclass(kind, PreTrainedModel) or not kind.__module__.startswith("diffusers."):
+        return kind
+
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        kind.__init__(self, *args, **kwargs)
+        if not hasattr(self, "all_tied_weights_keys"):
+            self.post_init()
+
+    return type(kind.__name__, (kind,), {"__init__": begin, "__module__": kind.__module__})
 
 
 def check_whole(where: str, info: Mapping[str, Any]) -> None:
@@ -102,10 +125,9 @@ def check_whole(where: str, info: Mapping[str, Any]) -> None:
 def hooks_of(pipeline: Pipeline, form: CallForm, options: ModelOptions) -> dict[str, Any]:
     """Safety checker and watermark as asked for, never as the environment happens to be."""
     given: dict[str, Any] = {}
-    if options.no_safety_checker and "safety_checker" in pipeline.index:
-        given |= {"safety_checker": None, "requires_safety_checker": False}
-    if not options.watermark and "watermarker" in pipeline.parts:
-        given["watermarker"] = None
+    given |= dict.fromkeys(switched_off(options) & set(pipeline.index))
+    if SAFETY_CHECKER in given:
+        given["requires_safety_checker"] = False
     if form.class_name.startswith("StableDiffusionXL"):
         given["add_watermarker"] = options.watermark
     return given

@@ -6,7 +6,8 @@ row's own. A row's generator lives on the CPU and goes through all stages, as in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from ..generation import ErrorCode, Failure, GenerationRequest
 from .call_form import CallForm
+from .folder import SAFETY_CHECKER
 from .noise import seeded_noise
 
 # With `true_cfg_scale` guidance is off unless there is a negative prompt; this is the one of Qwen-Image's own examples.
@@ -40,6 +42,13 @@ class RunShape:
     negative: bool
     tokens: tuple[int, ...] = ()
 
+    @property
+    def memory(self) -> Hashable:
+        """Equal for runs that need the same memory for a row: steps do not count, and of guidance only whether it
+        computes every row twice, which pipelines do above 1 or above 0."""
+        guidance = None if self.guidance is None else min(max(math.ceil(self.guidance), 0), 2)
+        return (self.width, self.height, guidance, self.negative, self.tokens)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -56,6 +65,7 @@ def run_stages(
     """A picture for each request, or why there is none."""
     generators = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
     picture: Any = None
+    flagged = [False] * len(requests)
     for number, stage in enumerate(stages):
         last = number + 1 == len(stages)
         arguments = call_arguments(stage, requests, shape, number)
@@ -65,14 +75,16 @@ def run_stages(
         with seeded_noise(stage.pipeline, generators):
             output = stage.pipeline(generator=generators, output_type=kind, return_dict=True, **arguments)
         picture = output.images
+        flagged = either(flagged, flags_of(output))
         if not last and isinstance(picture, Tensor):
             # A picture that is no number must not reach the next stage, whose checks may raise for all rows.
             picture = torch.where(picture.flatten(1).isfinite().all(1)[:, None, None, None], picture, torch.nan)
-    flagged = flags_of(output) or [False] * len(requests)
+    if checker_of(stages[-1]) is None:
+        for stage in stages[:-1]:
+            if checker_of(stage) is not None:
+                flagged = either(flagged, judge(stage, picture))
     hook = watermark_of(stages[-1])
-    found = [
-        finished(pixels, (shape.width, shape.height), bool(flag)) for pixels, flag in zip(picture, flagged, strict=True)
-    ]
+    found = [finished(pixels, (shape.width, shape.height), flag) for pixels, flag in zip(picture, flagged, strict=True)]
     return [one if isinstance(one, Failure) or hook is None else hook(one) for one in found]
 
 
@@ -94,13 +106,27 @@ def call_arguments(stage: Stage, requests: Sequence[GenerationRequest], shape: R
     return arguments
 
 
-def flags_of(output: Any) -> list[bool] | None:
-    """What the safety checker says of each picture."""
-    for name in ("nsfw_content_detected", "nsfw_detected"):
-        flags = getattr(output, name, None)
-        if flags is not None:
-            return list(flags)
-    return None
+def flags_of(output: Any) -> list[list[bool]]:
+    """What the safety checker says of the pictures: a list for each thing that it looks for."""
+    names = ("nsfw_content_detected", "nsfw_detected", "watermark_detected")
+    return [flags for name in names if (flags := getattr(output, name, None)) is not None]
+
+
+def either(flagged: Sequence[bool], found: Iterable[Sequence[bool]]) -> list[bool]:
+    """Of each picture, whether any of the flags is set."""
+    return [any(flags) for flags in zip(flagged, *found, strict=True)]
+
+
+def checker_of(stage: Stage) -> Any:
+    return getattr(stage.pipeline, SAFETY_CHECKER, None)
+
+
+def judge(stage: Stage, pictures: Any) -> list[list[bool]]:
+    """What the checker of an earlier stage says of the finished pictures (rows, height, width, 3), as `flags_of`."""
+    copied = np.nan_to_num(np.asarray(pictures))  # it blackens what it flags
+    dtype = next(checker_of(stage).parameters()).dtype
+    _, *found = stage.pipeline.run_safety_checker(copied, stage.pipeline._execution_device, dtype)
+    return [flags for flags in found if flags is not None]
 
 
 def watermark_of(stage: Stage) -> Any:

@@ -17,6 +17,8 @@ from typing import Any
 INSTALL = "pip install 'imagegen[diffusers]'"
 AUTO = "pipelines/auto_pipeline.py"
 CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+UNCUT = "untruncated_ids"  # what pipelines only compare with, to warn of what they cut off
+LONGEST = "longest"
 PREDICTION = re.compile(r"prediction_type == \"(\w+)\"")
 # As other programs call them.
 SCHEDULERS = {
@@ -99,6 +101,35 @@ def pipeline_class(name: str) -> PipelineClass | None:
             return PipelineClass(name, parameters_of(node.args), bases, source)
     parents = [parent for base in bases if (parent := pipeline_class(base)) is not None]
     return PipelineClass(name, parents[0].parameters if parents else {}, bases, source)
+
+
+@cache
+def pads_to_longest(name: str) -> bool:
+    """Whether the class, or one that it derives from, pads the texts of a batch to its longest: `padding=True`,
+    `padding="longest"`, or anything that is decided while it runs."""
+    known = pipeline_class(name)
+    if known is None:
+        return False
+    return pads(ast.parse(known.source)) or any(pads_to_longest(base) for base in known.bases)
+
+
+def pads(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == UNCUT for one in node.targets):
+        return False
+    for name, value in named_values(node):
+        if name == "padding" and (not isinstance(value, ast.Constant) or value.value is True or value.value == LONGEST):
+            return True
+    return any(pads(child) for child in ast.iter_child_nodes(node))
+
+
+def named_values(node: ast.AST) -> list[tuple[object, ast.expr]]:
+    """Keywords of a call, or entries of a dictionary that is written out."""
+    if isinstance(node, ast.Call):
+        return [(one.arg, one.value) for one in node.keywords]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return [(key.value, value) for key, value in pairs if isinstance(key, ast.Constant)]
+    return []
 
 
 def parameters_of(arguments: ast.arguments) -> dict[str, Any]:

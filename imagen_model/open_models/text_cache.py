@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-CAPACITY = 256 * 2**20  # bytes of each encoder
+CAPACITY = 256 * 2**20  # bytes of each encoder, in the CPU's memory: what fits on a GPU must not depend on the past
 
 
 class RowCache:
@@ -33,7 +33,7 @@ class RowCache:
             return self.inner(*args, **kwargs)
         count = ids.shape[0]
         texts = [self.of_row(row, count, args, kwargs) for row in range(count)]
-        return together(texts)
+        return moved(together(texts), ids.device)
 
     def of_row(self, row: int, count: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         taken = [one_row(value, row, count) for value in args]
@@ -41,7 +41,7 @@ class RowCache:
         key = (*map(identity, taken), *((name, identity(named[name])) for name in sorted(named)))
         found = self.rows.get(key)
         if found is None:
-            output = self.inner(*taken, **named)
+            output = moved(self.inner(*taken, **named), torch.device("cpu"))
             self.computed += 1
             found = (output, size_of(output))
             self.held += found[1]
@@ -77,6 +77,17 @@ def together(parts: list[Any]) -> Any:
     if isinstance(first, tuple | list):
         return tuple(together(list(items)) for items in zip(*parts, strict=True))
     return None
+
+
+def moved(output: Any, device: torch.device) -> Any:
+    """With every tensor on the device."""
+    if isinstance(output, Tensor):
+        return output.to(device)
+    if isinstance(output, ModelOutput):
+        return type(output)(**{name: moved(value, device) for name, value in output.items()})
+    if isinstance(output, tuple | list):
+        return tuple(moved(value, device) for value in output)
+    return output
 
 
 def rows_dimension(output: Tensor) -> int | None:

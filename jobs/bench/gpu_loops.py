@@ -80,7 +80,7 @@ def our_loop(generator: DiffusersGenerator, model: Model) -> Draw:
             for number in itertools.islice(NUMBERS, count)
         ]
         results = generator.generate(requests)
-        if generator.micro_batches.rows(model.side, model.side) != count:
+        if generator.group_size(generator.group_key(generator.rules.resolve(requests[0]))) != count:
             raise torch.OutOfMemoryError("the micro-batch was halved")
         for result in results:
             if not isinstance(result, Success):

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Success
-from imagen_model.open_models.micro_batch import MicroBatch
+from imagen_model.open_models.micro_batch import Crowded, MicroBatch
 from imagen_model.open_models.options import ModelOptions
+from imagen_model.open_models.running import RunShape
 from pipelines.export import export
 from pipelines.job import Pool
 from pipelines.online.errors import refused
@@ -27,6 +28,7 @@ from .conftest import rows
 from .misbehaving import MisbehavingSource
 
 STEPS = {"num_inference_steps": 2}
+pytestmark = pytest.mark.filterwarnings("ignore:.* do not fit into the memory of cpu")
 
 
 @pytest.fixture
@@ -91,6 +93,16 @@ def test_out_of_memory_halves_the_micro_batch_once(
     assert generator.group_size(generator.group_key(generator.rules.resolve(GenerationRequest("a", 1)))) == 2
 
 
+def test_rows_that_no_longer_fit_say_what_helps(source: Callable[..., MisbehavingSource]) -> None:
+    generator: Any = source(micro_batch=4).load()
+    request = GenerationRequest("a", 1, **STEPS)
+    assert isinstance(generator.generate([request])[0], Success)
+    generator.stages[0].pipeline.room = 2
+    first, second = generator.generate([request, request])
+    assert isinstance(first, Failure) and isinstance(second, Failure)
+    assert first.code == ErrorCode.OUT_OF_MEMORY and "--micro-batch 2" in first.message
+
+
 def test_a_row_that_never_fits_fails_with_its_code(
     source: Callable[..., MisbehavingSource], table: Callable[..., str], run: Callable[..., Summary], tmp_path: Path
 ) -> None:
@@ -98,11 +110,15 @@ def test_a_row_that_never_fits_fails_with_its_code(
     assert [row["error_code"] for row in rows(tmp_path / "out")] == ["out_of_memory"] * 2
 
 
+def shape(side: int = 16, guidance: float = 1.0, steps: int = 2) -> RunShape:
+    return RunShape(side, side, steps, guidance, negative=False)
+
+
 class Card:
     """Draws seeds on up to `room` rows, and notes how many it ran on."""
 
-    def __init__(self) -> None:
-        self.room = 100
+    def __init__(self, room: int = 100) -> None:
+        self.room = room
         self.widths: list[int] = []
 
     def draw(self, filled: list[GenerationRequest]) -> list[int]:
@@ -116,22 +132,35 @@ def test_a_size_that_fitted_once_keeps_its_micro_batch() -> None:
     """Memory that somebody else takes must not change the bits of later rows."""
     requests = [GenerationRequest(f"{number}", number) for number in range(6)]
     card, settled = Card(), MicroBatch(ModelOptions(micro_batch=4), torch.device("cpu"))
-    assert settled.run(requests[:2], (16, 16), card.draw) == [0, 1]
+    assert settled.run(requests[:2], shape(), card.draw) == [0, 1]
     card.room = 2
-    with pytest.raises(torch.OutOfMemoryError):
-        settled.run(requests, (16, 16), card.draw)
-    assert settled.rows(16, 16) == 4 and card.widths == [4]
-    assert settled.run(requests, (8, 8), card.draw) == [0, 1, 2, 3, 4, 5]  # another size has not settled
-    assert settled.rows(8, 8) == 2 and card.widths == [4, 2, 2, 2]
+    with pytest.raises(Crowded, match=r"4 rows of 16x16 pixels fitted .* or run the job anew with --micro-batch 2"):
+        settled.run(requests, shape(steps=9), card.draw)
+    assert settled.rows(shape()) == 4 and card.widths == [4]
+    with pytest.warns(UserWarning, match="4 rows of 8x8 pixels do not fit .* --micro-batch 2 holds that"):
+        assert settled.run(requests, shape(8), card.draw) == [0, 1, 2, 3, 4, 5]  # another size has not settled
+    assert settled.rows(shape(8)) == 2 and card.widths == [4, 2, 2, 2]
+
+
+@pytest.mark.parametrize("order", [(1.0, 7.5), (7.5, 1.0)])
+def test_what_guidance_needs_decides_nothing_for_rows_without(order: tuple[float, float]) -> None:
+    """A card holds eight rows; classifier-free guidance computes each twice. Whichever comes first, each kind of row
+    ends on the number that fits it."""
+    card, settled = Card(8), MicroBatch(ModelOptions(micro_batch=8), torch.device("cpu"))
+    for guidance in order:
+        weight = 2 if guidance > 1 else 1
+        settled.run([GenerationRequest("a", 1)], shape(guidance=guidance), lambda rows, n=weight: card.draw(rows * n))
+    assert settled.rows(shape(guidance=1.0)) == 8 and settled.rows(shape(guidance=7.5)) == 4
+    assert settled.rows(shape(guidance=3.0, steps=50)) == 4
 
 
 def test_fast_halves_whenever_it_helps_and_fills_nothing_up() -> None:
     requests = [GenerationRequest(f"{number}", number) for number in range(6)]
     card, settled = Card(), MicroBatch(ModelOptions(micro_batch=4, fast=True), torch.device("cpu"))
-    assert settled.run(requests[:3], (16, 16), card.draw) == [0, 1, 2]
+    assert settled.run(requests[:3], shape(), card.draw) == [0, 1, 2]
     card.room = 2
-    assert settled.run(requests, (16, 16), card.draw) == [0, 1, 2, 3, 4, 5]
-    assert settled.rows(16, 16) == 2 and card.widths == [3, 2, 2, 2]
+    assert settled.run(requests, shape(), card.draw) == [0, 1, 2, 3, 4, 5]
+    assert settled.rows(shape()) == 2 and card.widths == [3, 2, 2, 2]
 
 
 def test_a_failing_request_leaves_its_batch_online(source: Callable[..., MisbehavingSource]) -> None:

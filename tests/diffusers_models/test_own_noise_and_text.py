@@ -13,8 +13,14 @@ from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig
 
 from imagen_model.catalog import ModelNotFound, find_model
 from imagen_model.generation import GenerationRequest
+from imagen_model.open_models.calibration import measure
+from imagen_model.open_models.call_form import BATCHED
 from imagen_model.open_models.options import ModelOptions
+from imagen_model.open_models.rules import read_model
+from imagen_model.open_models.signature import pads_to_longest
 from imagen_model.open_models.text_cache import RowCache
+
+from .tiny import FAMILIES
 
 REQUESTS = [
     GenerationRequest(prompt, seed, num_inference_steps=3, width=32, height=32)
@@ -58,6 +64,37 @@ def test_a_model_whose_own_scheduler_no_seed_reaches(copy: Callable[..., Path]) 
     assert find_model(str(folder), ModelOptions(scheduler="ddim"))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_neighbours_change_no_picture(family: str, model: Callable[[str], Path]) -> None:
+    """Prompts of unequal lengths, two rows to a run: each beside another, then in another order beside others."""
+    options = ModelOptions(micro_batch=2)
+    requests = [*REQUESTS, GenerationRequest("a", 4, num_inference_steps=3, width=32, height=32)]
+    found = pictures(model(family), requests, options)
+    order = [2, 0, 3, 1]
+    assert pictures(model(family), [requests[n] for n in order], options) == [found[n] for n in order]
+    assert len(set(found)) == 4
+
+
+def test_only_classes_tested_so_run_rows_together(model: Callable[[str], Path], copy: Callable[..., Path]) -> None:
+    tested = set()
+    for family in FAMILIES:
+        tested |= {form.class_name for form in read_model(model(family), family, ModelOptions())[2]}
+    assert tested == BATCHED
+    folder = copy()
+    index = json.loads((folder / "model_index.json").read_text()) | {"_class_name": "StableDiffusionPAGPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelNotFound, match="StableDiffusionPAGPipeline are run one by one"):
+        find_model(str(folder), ModelOptions(micro_batch=2))
+    generator = find_model(str(folder), ModelOptions(micro_batch="auto")).load(device="cpu")
+    assert [one.rows for one in measure(generator, 16, 16)] == [1]
+
+
+def test_padding_to_the_longest_is_found_however_it_is_written() -> None:
+    """Qwen-Image says `True`, CogView4 "longest", GLM-Image decides by the batch; FLUX only counts what it cut off."""
+    names = ["QwenImagePipeline", "CogView4Pipeline", "GlmImagePipeline", "FluxPipeline"]
+    assert [pads_to_longest(name) for name in names] == [True, True, True, False]
+
+
 def test_text_states_whose_rows_are_the_second_dimension() -> None:
     """Those of Kolors: (tokens, rows, width)."""
     torch.manual_seed(0)
@@ -67,6 +104,8 @@ def test_text_states_whose_rows_are_the_second_dimension() -> None:
         original_rope=True,
     )  # fmt: skip
     encoder = ChatGLMModel(config, empty_init=False).eval()
+    for weights in encoder.parameters():  # its constructor leaves them as the memory was
+        torch.nn.init.normal_(weights, std=0.1)
     ids = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]])
     given = {"position_ids": torch.arange(4).repeat(3, 1), "output_hidden_states": True}
     with torch.inference_mode():

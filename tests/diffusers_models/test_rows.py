@@ -1,4 +1,7 @@
-"""The first promise for diffusers: 200 rows of a tiny Stable Diffusion give the same bytes however they are made."""
+"""The first promise for diffusers: 200 rows of a tiny Stable Diffusion give the same bytes however they are made.
+
+All run in micro-batches of 2, so that every row has met other neighbours, or copies of itself, each time.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from .conftest import hashes, rows
 ROWS = 200
 COMMAND = [sys.executable, "-c", "from jobs.cli import main; main()"]
 SETTINGS = {"num_inference_steps": 1, "guidance_scale": 2.0}
+TWO = ModelOptions(micro_batch=2)
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     folder, expected = model("stable_diffusion"), []
     for size in (1, 2, 5, 8):
         out = tmp_path / f"batch{size}"
-        assert run(prompts, out, folder, batch_size=size, shard_rows=64, **SETTINGS).succeeded == ROWS
+        assert run(prompts, out, folder, options=TWO, batch_size=size, shard_rows=64, **SETTINGS).succeeded == ROWS
         expected = expected or hashes(out)
         assert hashes(out) == expected
     assert len(set(expected)) == ROWS
@@ -50,6 +54,7 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     killed = tmp_path / "killed"
     command = [*COMMAND, "generate", prompts, str(killed), "--model", str(folder)]
     command += ["--num-inference-steps", "1", "--guidance-scale", "2", "--shard-rows", "10", "--device", "cpu"]
+    command += ["--micro-batch", "2"]
     process = subprocess.Popen([*command, "--workers", "3"], stderr=subprocess.PIPE, text=True)
     ends = time.time() + 200
     while len(list((killed / "manifest").glob("*.parquet"))) < 2:
@@ -64,6 +69,7 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     assert hashes(killed) == expected and verify(str(killed)).ok
 
     serve = ["serve", "--model", str(folder), "--port", "0", "--device", "cpu", "--replicas", "1"]
+    serve += ["--micro-batch", "2"]
     server = start([*COMMAND[1:], *serve], tmp_path)
     try:
 
