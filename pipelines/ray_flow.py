@@ -38,6 +38,7 @@ import ray.data  # noqa: E402
 from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask  # noqa: E402
 from ray.data.block import BlockMetadata  # noqa: E402
 
+from .at_work import at_work  # noqa: E402
 from .errors import InvalidJob, WorkersFailed  # noqa: E402
 from .job import Pool  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
@@ -89,7 +90,8 @@ class Worker:
             kind, text = describe(error, f"the rows of shard {shard.number} could not be read")
             done = Record(shard.number, fatal=text, fatal_kind=kind).to_table()
         else:
-            done = self.stage(rows)
+            with at_work():
+                done = self.stage(rows)
         (found,) = done.to_pylist()
         return {**found, "gpus": self.gpus}
 

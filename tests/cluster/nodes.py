@@ -24,14 +24,17 @@ class Nodes:
     """Attributes:
     address: of the head, to join.
     head, raylets: processes.
+    folder: for temporary files of the nodes' workers.
+    ids: Ray's names of the nodes, in the order of their raylets.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process, self.folder = process, folder
         found = self.answer()
         self.address: str = found["address"]
         self.head: int = found["head"]
         self.raylets: list[int] = found["raylets"]
+        self.ids: list[str] = found["ids"]
 
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -47,7 +50,9 @@ class Nodes:
         return self.answer()
 
     def join(self) -> None:
-        self.raylets.append(self.tell("join")["raylet"])
+        joined = self.tell("join")
+        self.raylets.append(joined["raylet"])
+        self.ids.append(joined["id"])
 
     def workers(self, index: int, folder: Path) -> list[int]:
         """Processes of the node's workers, which leave files named by their numbers in the folder."""
@@ -70,14 +75,14 @@ def nodes_running(nodes: int, gpus: int, folder: Path) -> Iterator[Nodes]:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.cluster", str(nodes), str(gpus)],
             cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, "TMPDIR": str(folder), "RAY_TMPDIR": "/tmp"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
         )
         try:
-            yield Nodes(process)
+            yield Nodes(process, folder)
         finally:
             processes.end(process)
 

@@ -1,8 +1,9 @@
 """A Ray cluster on this machine, in a process of its own: python -m tests.faults.cluster [NODES [GPUS]]
 
-The head runs no worker. One JSON line on standard output says the address to join and the process of each node's
-raylet; each line of standard input is a command, answered by one more: `join` adds a node, `drain I SECONDS` tells
-Ray that node I (counted from 0) will be gone then, `leave I` ends it in good order. It ends with its input.
+The head runs no worker. One JSON line on standard output says the address to join, and of each node the raylet's
+process and Ray's identifier; each line of standard input is a command, answered by one more: `join` adds a node,
+`drain I SECONDS` tells Ray that node I (counted from 0) will be gone then, `leave I` ends it in good order. It ends
+with its input.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ def main(nodes: int = 2, gpus: int = 0) -> None:
         join()
     cluster.wait_for_nodes()
     head = raylet(cluster.head_node)
-    say({"address": cluster.address, "head": head, "raylets": [raylet(node) for node in held]})
+    nodes_said = {"raylets": [raylet(node) for node in held], "ids": [node.node_id for node in held]}
+    say({"address": cluster.address, "head": head, **nodes_said})
     for line in sys.stdin:
         match line.split():
             case ["join"]:
                 join()
-                say({"raylet": raylet(held[-1])})
+                say({"raylet": raylet(held[-1]), "id": held[-1].node_id})
             case ["drain", index, seconds]:
                 drain(cluster.address, held[int(index)].node_id, seconds)
                 say({})

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,18 +17,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pipelines.verify import verify
-from tests.cluster.nodes import Nodes, nodes_running
+from tests.cluster.nodes import Nodes, nodes_running, start_job, wait_until
 from tests.faults import processes
 from tests.infra.schemas import ROOT
 
 KUBERNETES = ROOT / "infra/kubernetes"
 TOOLS = Path(sys.executable).parent
 PATIENCE = 120.0  # seconds
+ROWS, SHARD_ROWS, SLEEP = 5_000, 50, 0.1  # of a job that goes on until it is stopped; seconds an image
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +116,54 @@ def test_both_kinds_of_service_differ_in_their_resources_and_bucket_alone() -> N
         for name in ("replicas", "max_replicas", "gpus_per_replica", "batch_folder", "max_queue"):
             config["applications"][0]["args"].pop(name, None)
     assert configs[0] == configs[1]
+
+
+def made(working: Path, workers: list[int]) -> int:
+    """Images that the workers' models made, stored or not."""
+    return sum(int(line) for worker in workers for line in (working / "pids" / str(worker)).read_text().split())
+
+
+@pytest.fixture
+def working(nodes: Nodes, tmp_path: Path) -> Iterator[Path]:
+    """The folder of a job at work on one of the nodes, whose shards take five seconds."""
+    folder = tmp_path / "working"
+    folder.mkdir()
+    (folder / "pids").mkdir()
+    pq.write_table(pa.table({"prompt": [f"picture {index}" for index in range(ROWS)]}), folder / "prompts.parquet")
+    asked = {"prompts": str(folder / "prompts.parquet"), "output": str(folder / "out"), "shard_rows": SHARD_ROWS}
+    asked |= {
+        "sleep": SLEEP,
+        "workers": 1,
+        "pids": str(folder / "pids"),
+        "log_file": str(folder / "ray.log"),
+        "report": False,
+    }
+    driver = start_job({**asked, "ray_address": nodes.address}, folder)
+    try:
+        wait_until("it works", lambda: len(list((folder / "out").glob("manifest/*.parquet"))) > 0, driver)
+        yield folder
+    finally:
+        driver.send_signal(signal.SIGTERM)
+        driver.communicate(timeout=60)
+
+
+def test_leave_node_returns_when_the_nodes_workers_are_through(nodes: Nodes, working: Path, tmp_path: Path) -> None:
+    leaving = next(index for index in range(2) if nodes.workers(index, working / "pids"))
+    workers = nodes.workers(leaving, working / "pids")
+    # A pod sees its own processes alone. Here pgrep is shown those that the node's raylet started, and no other node's.
+    pgrep = tmp_path / "pgrep"
+    pgrep.write_text(f'#!/bin/sh\nexec {shutil.which("pgrep")} --parent {nodes.raylets[leaving]} "$@"\n')
+    pgrep.chmod(0o755)
+    found = environment(nodes) | {"TMPDIR": str(nodes.folder)}
+    found["PATH"] = os.pathsep.join([str(tmp_path), found["PATH"]])
+    command = [str(ROOT / "infra/docker/leave-node"), f"{PATIENCE:.0f}", "--address", nodes.address]
+    before = made(working, workers)
+    began = time.monotonic()
+    subprocess.run([*command, "--node-id", nodes.ids[leaving]], env=found, check=True, timeout=PATIENCE + 60)
+    took = time.monotonic() - began
+    after = made(working, workers)
+    names = pads.dataset(working / "out/manifest").to_table(["worker"])["worker"].to_pylist()
+    stored = [int(name.rpartition(":")[2]) for name in names]
+    assert took < PATIENCE, "it waited for workers that had nothing to do"
+    assert after > before, "its workers had nothing in hand, so this shows nothing"
+    assert after == sum(stored.count(worker) for worker in workers)
