@@ -17,6 +17,7 @@ from jobs.settings import read_settings
 from tests.infra.schemas import KUBERAY, RAY_KINDS, ROOT, mappings, mistakes
 
 KUBERNETES = ROOT / "infra/kubernetes"
+JOB_KINDS = ("RayJob", "RayCronJob")
 # Whole resources, as they stand before an overlay changes them.
 RESOURCES = sorted(
     path
@@ -226,6 +227,14 @@ def test_a_run_may_take_weeks_and_a_night_a_day(built: dict[str, list[dict[str, 
         assert "activeDeadlineSeconds" not in job["spec"]
     (nightly,) = [manifest for manifest in built["cloud/nightly"] if manifest["kind"] == "RayCronJob"]
     assert nightly["spec"]["jobTemplate"]["activeDeadlineSeconds"] == timedelta(days=1).total_seconds()
+
+
+def test_no_run_costs_clusters_for_an_error_that_comes_again(built: dict[str, list[dict[str, Any]]]) -> None:
+    specs = [manifest["spec"] for many in built.values() for manifest in many if manifest["kind"] in JOB_KINDS]
+    assert len(specs) == 3
+    for spec in specs:
+        job = spec.get("jobTemplate", spec)
+        assert job["backoffLimit"] > 0 and "--fail-only-to-retry" in job["entrypoint"].split()
 
 
 def test_every_day_has_the_nightly_runs_hour_once(built: dict[str, list[dict[str, Any]]]) -> None:
