@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, TextIO
 
+from pipelines.errors import OWN_FAULT
 from pipelines.progress import Progress, Summary
+from pipelines.reporting import PAGE
 from pipelines.words import duration, size_of
 
 LOG_EVERY_SECONDS = 10.0
@@ -98,9 +100,11 @@ def describe_summary(summary: Summary) -> str:
     else:
         lines.append("this run: nothing was left to do")
     if summary.failed:
-        lines.append(
-            f"next: look at error_message in {summary.output}/manifest, then `imagegen retry {summary.output}`"
-        )
+        where = summary.output.rstrip("/")
+        again = f"then `imagegen retry {where}`"
+        if OWN_FAULT.issuperset(summary.codes):
+            again = "a retry would refuse these rows again; put corrected ones into a new file (docs/how-to/retry.md)"
+        lines.append(f"next: see Failures in {where}/{PAGE}, or error_message in {where}/manifest; {again}")
     return "\n".join(lines)
 
 

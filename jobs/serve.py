@@ -25,7 +25,7 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
         from pipelines.online.running import check_address, server_running
         from pipelines.online.settings import ServeSettings
     except ModuleNotFoundError as error:
-        raise InvalidJob(f"{error.name} is not installed; install imagegen[serve]") from error
+        raise InvalidJob(f"{error.name} is not installed; run pip install '.[serve]' in imagegen's folder") from error
     try:
         settings = ServeSettings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as problem:

@@ -43,7 +43,7 @@ def library() -> Any:
     try:
         import c2pa
     except ImportError as missing:
-        raise InvalidJob("signing needs c2pa-python; install it with: pip install 'imagegen[c2pa]'") from missing
+        raise InvalidJob("signing needs c2pa-python; run pip install '.[c2pa]' in imagegen's folder") from missing
     return c2pa
 
 

@@ -91,7 +91,7 @@ def read_signing_key(files: CredentialFiles) -> SigningKey:
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
     except ImportError as missing:
-        raise InvalidJob("signing needs c2pa-python; install it with: pip install 'imagegen[c2pa]'") from missing
+        raise InvalidJob("signing needs c2pa-python; run pip install '.[c2pa]' in imagegen's folder") from missing
     chain, pem = read(files.certificate, "c2pa_certificate"), read(files.key, "c2pa_key")
     try:
         certificates = x509.load_pem_x509_certificates(chain)

@@ -8,6 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imagen_model.generation import ErrorCode
+
+# Errors of the row itself: the table is pinned, so a retry meets them again.
+OWN_FAULT = {
+    ErrorCode.EMPTY_PROMPT,
+    ErrorCode.PROMPT_TOO_LONG,
+    ErrorCode.INVALID_SIZE,
+    ErrorCode.INVALID_PARAMETER,
+    ErrorCode.INVALID_ROW,
+}
+
 
 class PipelineError(Exception):
     """Whatever stops a job."""

@@ -216,6 +216,8 @@ def choose_workers(pool: Pool, shards: int) -> Workers:
     if each is None:
         each = 1.0 if gpus >= 1 and pool.device != "cpu" else 0.0
     local = pool.cluster is None
+    if local and pool.device.startswith("cuda") and not gpus:
+        raise InvalidJob(f"device {pool.device}: Ray finds no GPU on this machine; give --device cpu, or leave it out")
     limit = gpus / each if each else found.get("CPU", 1.0) / pool.cpus_per_worker
     if pool.workers is not None:
         count = pool.workers

@@ -36,7 +36,7 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     try:
         filesystem, path = url_to_fs(url, **options)
     except ImportError as error:
-        extra = "; install them: pip install 'imagegen[s3]'" if url.startswith("s3://") else ""
+        extra = "; run pip install '.[s3]' in imagegen's folder" if url.startswith("s3://") else ""
         raise InvalidJob(f"{url}: the libraries for such URLs are missing ({error}){extra}") from None
     return filesystem, path
 

@@ -79,7 +79,7 @@ def s3_client(url: str) -> Any:
         import botocore.handlers
         import botocore.session
     except ImportError:
-        raise InvalidJob(f"{url}: the libraries for S3 are missing; install them: pip install 'imagegen[s3]'") from None
+        raise InvalidJob(f"{url}: libraries for S3 are missing; run pip install '.[s3]' in imagegen's folder") from None
     for connection in (botocore.awsrequest.AWSHTTPConnection, botocore.awsrequest.AWSHTTPSConnection):
         connection.response_class = WholeResponse
     session = botocore.session.get_session()

@@ -118,7 +118,7 @@ def wildcard_manager(folder: str | None, weighted: bool) -> WildcardManager:
         from dynamicprompts.wildcards.values import WildcardValues
     except ImportError as error:
         raise InvalidJob(
-            f"expanding templates needs dynamicprompts ({error}); install it: pip install 'imagegen[expand]'"
+            f"expanding templates needs dynamicprompts ({error}); run pip install '.[expand]' in imagegen's folder"
         ) from None
 
     class Known(WildcardManager):

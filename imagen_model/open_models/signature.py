@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-INSTALL = "pip install 'imagegen[diffusers]'"
+INSTALL = "pip install '.[diffusers]' in imagegen's folder"
 AUTO = "pipelines/auto_pipeline.py"
 CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
 UNCUT = "untruncated_ids"  # what pipelines only compare with, to warn of what they cut off

@@ -76,7 +76,7 @@ class Cluster:
 
         self.address = address
         if find_spec("aiohttp_cors") is None:  # of `ray[default]`; without it Ray says something else
-            raise InvalidJob("Ray's job client is not installed; pip install 'imagegen[cluster]'")
+            raise InvalidJob("Ray's job client is not installed; run pip install '.[cluster]' in imagegen's folder")
         with answering(address):
             self.client = JobSubmissionClient(address)
         for name in TALKATIVE:

@@ -12,6 +12,7 @@ from typing import Any
 from imagen_model.generation import ErrorCode
 from imagen_model.open_models.options import shown
 
+from ..errors import OWN_FAULT
 from ..words import cut, duration, number, ranges, size_of
 from .runs import MOST_LANES, STEPS, RunView
 from .survey import Survey
@@ -19,14 +20,6 @@ from .survey import Survey
 LISTED = 50  # rows of an error code in a table
 MESSAGES = 5
 FILES = 20
-# Errors of the row itself: the table is pinned, so a retry meets them again.
-OWN_FAULT = {
-    ErrorCode.EMPTY_PROMPT,
-    ErrorCode.PROMPT_TOO_LONG,
-    ErrorCode.INVALID_SIZE,
-    ErrorCode.INVALID_PARAMETER,
-    ErrorCode.INVALID_ROW,
-}
 SHARES = {
     "start": "starting, until the first picture",
     "generate": "generating",
@@ -77,8 +70,9 @@ def figures(survey: Survey, runs: Sequence[RunView]) -> list[Figure]:
         Figure("Size", size, unit, f"{size_of(census.bytes / good)} a picture" if good else ""),
     ]
     if runs:
-        last = runs[0]
-        found.append(Figure("Speed", number(last.images_per_second), "images/s", "of the last run"))
+        if fast := [view for view in runs if view.images_per_second]:  # one that made nothing has no speed
+            which = "of the last run" if fast[0] is runs[0] else "of the last that made any"
+            found.append(Figure("Speed", number(fast[0].images_per_second), "images/s", which))
         total = sum(view.seconds for view in runs)
         found.append(Figure("Time", duration(total), note=f"{len(runs):,} run{'s' * (len(runs) != 1)}"))
         gpu_hours, costs = sum(view.gpu_hours for view in runs), [v.cost for v in runs if v.cost is not None]
@@ -126,7 +120,7 @@ def failure_group(survey: Survey, url: str, code: str, count: int) -> dict[str, 
         "code": code,
         "count": count,
         "advice": advice_of(code),
-        "command": f"imagegen retry {shlex.quote(url)} --code {code}",
+        "command": "" if code in OWN_FAULT else f"imagegen retry {shlex.quote(url)} --code {code}",
         "messages": messages[:MESSAGES],
         "numbers": ranges(row["row"] for row in rows),
         "listed": f"Number{'s' * (count > 1)} of {which}{table}",

@@ -95,17 +95,17 @@ def view(run: Run, passes: list[Pass], working: bool, price: float | None, recor
     started = sum(of_worker[0].begun - run.begun for of_worker in own.values())
     working_seconds = sum(max(each.made for each in of_worker) - of_worker[0].begun for of_worker in own.values())
     shares = {part: s / whole for part, s in (("start", started), *((p, spent[p]) for p in ("generate", "wait")))}
-    images = sum(each.images for each in passes)
+    images, failed = sum(each.images for each in passes), sum(each.failed for each in passes)
     gpu_hours = run.gpus * seconds / 3600
     each_hour = run.price_per_gpu_hour if price is None else price
     return RunView(
         run=run,
         outcome=outcome if recorded else "no record",
         images=images,
-        failed=sum(each.failed for each in passes),
+        failed=failed,
         shards=len(passes),
         seconds=seconds,
-        images_per_second=images / (last - first) if last > first else 0.0,
+        images_per_second=images / (last - first) if last > first and images > failed else 0.0,
         rates=rates(passes, run.begun, seconds),
         lanes=tuple(lane(name, of_worker, run.begun, seconds) for name, of_worker in sorted(own.items())[:MOST_LANES]),
         workers=len(own),

@@ -160,7 +160,7 @@ def test_without_diffusers_the_command_that_installs_it_is_named(
     signature.pipeline_modules.cache_clear()
     signature.class_files.cache_clear()
     signature.pipeline_class.cache_clear()
-    with pytest.raises(ModelNotFound, match=r"pip install 'imagegen\[diffusers\]'"):
+    with pytest.raises(ModelNotFound, match=r"pip install '\.\[diffusers\]'"):
         find_model(folder)
 
 

@@ -117,6 +117,9 @@ def test_more_gpus_than_there_are(table: Table, tmp_path: Path) -> None:
     asked = BatchJob(table({"prompt": PROMPTS}), str(tmp_path / "out"), pool=Pool(workers=1, gpus_per_worker=1))
     with pytest.raises(errors.InvalidJob, match="0 GPUs"):
         run_batch(asked, source=TestSource())
+    asked = BatchJob(table({"prompt": PROMPTS}), str(tmp_path / "out"), pool=Pool(device="cuda"))
+    with pytest.raises(errors.InvalidJob, match="device cuda: Ray finds no GPU on this machine; give --device cpu"):
+        run_batch(asked, source=TestSource())
 
 
 def test_the_failure_budget_lets_begun_shards_finish(table: Table, tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_without_the_libraries_the_remedy_is_named() -> None:
         "except Exception as error: print(type(error).__name__, error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.startswith("InvalidJob") and "pip install 'imagegen[s3]'" in said
+    assert said.startswith("InvalidJob") and "pip install '.[s3]' in imagegen's folder" in said
 
 
 def test_a_profile_is_enough(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
