@@ -172,7 +172,7 @@ def test_what_cannot_be_is_refused(folder: Path, asked: dict[str, Any], reason: 
 
 def test_without_the_library_the_error_says_how_to_install_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dynamicprompts.wildcards", None)
-    with pytest.raises(InvalidJob, match=r"pip install 'imagegen\[expand\]'"):
+    with pytest.raises(InvalidJob, match=r"pip install '\.\[expand\]'"):
         rows(folder)
 
 
