@@ -122,7 +122,7 @@ def test_no_such_model_says_what_there_is() -> None:
 
 
 def test_a_folder_with_another_kind_of_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"no config\.json"):
+    with pytest.raises(ModelNotFound, match=r"neither config\.json nor model_index\.json"):
         find_model(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelNotFound, match="type 'bert', not 'imagen'"):
