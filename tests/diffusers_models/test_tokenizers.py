@@ -55,5 +55,5 @@ def test_without_sentencepiece_the_driver_says_what_to_install(
 ) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else there(name))
-    with pytest.raises(ModelNotFound, match=r"tokenizer is read through sentencepiece; .*pip install '\.\[diffusers\]'"):
+    with pytest.raises(ModelNotFound, match=r"read through sentencepiece; .*pip install '\.\[diffusers\]'"):
         find_model(str(published))
