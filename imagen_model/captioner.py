@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from .captioner_source import find_captioner
 from .catalog import DEFAULT_MODEL, ModelNotFound
+from .devices import choose_device
 from .imagen import quiet_transformers, single_thread_on_cpu
 
 TILE = 16
@@ -69,9 +70,7 @@ class Captioner:
             model = AutoModelForImageTextToText.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
             processor = AutoImageProcessor.from_pretrained(folder)
             tokenizer = AutoTokenizer.from_pretrained(folder)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.eval().to(device), processor, tokenizer, tile)
+        return cls(model.eval().to(choose_device(device)), processor, tokenizer, tile)
 
     def save_pretrained(self, folder: str | Path, without: str = " ") -> None:
         """Weights, image processor and tokenizer in one folder, which `from_pretrained` takes.

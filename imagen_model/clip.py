@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPMode
 
 from .captioner import on_white
 from .catalog import ModelNotFound
+from .devices import choose_device
 from .imagen import quiet_transformers, single_thread_on_cpu
 
 SCALE = 2.5
@@ -52,9 +53,7 @@ class Clip:
                 )
             model = CLIPModel.from_pretrained(path, dtype=torch.float32)
             processor, tokenizer = AutoImageProcessor.from_pretrained(path), AutoTokenizer.from_pretrained(path)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.eval().to(device), processor, tokenizer, path.resolve().name)
+        return cls(model.eval().to(choose_device(device)), processor, tokenizer, path.resolve().name)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Weights, image processor and tokenizer in one folder, which `from_pretrained` takes."""

@@ -21,7 +21,9 @@ from torch import Tensor
 from .best_of import candidate_seed, clip_scores, find_judge, log_likelihoods
 from .catalog import rules_from_config
 from .decoding import decode
-from .generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, Result, Success, Watcher
+from .devices import choose_device
+from .generation import ErrorCode, GenerationRequest, InvalidRequest, Result, Success, Watcher
+from .grouped import generate_grouped
 from .imagen import Imagen, single_thread_on_cpu
 from .luma import LumaMasks
 from .post_processing import post_process
@@ -72,33 +74,19 @@ class ImagenGenerator:
     @classmethod
     def from_folder(cls, folder: str, batch_size: int | None = None, device: str = "auto") -> ImagenGenerator:
         """Load from a folder onto a device; "auto" takes a GPU if there is one."""
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(Imagen.from_pretrained(folder).to(device), batch_size)  # type: ignore[arg-type]
+        return cls(Imagen.from_pretrained(folder).to(choose_device(device)), batch_size)  # type: ignore[arg-type]
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
         return self.generate_watched(requests, {})
 
     def generate_watched(self, requests: Sequence[GenerationRequest], watchers: Mapping[int, Watcher]) -> list[Result]:
         """As `generate`; a watcher hears of its request's picture after each line or step that is drawn."""
-        results: dict[int, Result] = {}
-        groups: dict[TileShape, list[int]] = {}
-        ready: dict[int, GenerationRequest] = {}
-        for index, request in enumerate(requests):
-            try:
-                resolved = self.rules.resolve(request)
-                groups.setdefault(self.group_key(resolved), []).append(index)
-                ready[index] = resolved
-            except InvalidRequest as refusal:
-                results[index] = Failure(refusal.code, refusal.message)
-        for shape, group in groups.items():
-            size = self.group_size(shape)
-            for start in range(0, len(group), size):
-                chosen = group[start : start + size]
-                told = {row: watchers[index] for row, index in enumerate(chosen) if index in watchers}
-                pictures = self.draw_tile([ready[index] for index in chosen], shape, told)
-                results.update(zip(chosen, pictures, strict=True))
-        return [results[index] for index in range(len(requests))]
+
+        def draw(chosen: list[int], ready: list[GenerationRequest], shape: TileShape) -> list[Result]:
+            told = {row: watchers[index] for row, index in enumerate(chosen) if index in watchers}
+            return self.draw_tile(ready, shape, told)
+
+        return generate_grouped(self, self.rules, requests, draw)
 
     def group_key(self, request: GenerationRequest) -> TileShape:
         """The shape of the arithmetic; `request` is resolved.

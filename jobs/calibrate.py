@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 from imagen_model.open_models.options import ModelOptions
 from pipelines.calibrating import Calibration, calibrate
-from pipelines.errors import InvalidJob
-from pipelines.job import Pool
+from pipelines.job import Pool, parse_size
 
 from .console import print_json
 from .display import size_of
@@ -24,10 +22,7 @@ def calibrate_command(
     options: ModelOptions,
     as_json: bool,
 ) -> int:
-    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size) if size is not None else None
-    if size is not None and match is None:
-        raise InvalidJob(f"size must be like 512x512 (width x height), got {size!r:.40}")
-    pixels = (int(match[1]), int(match[2])) if match else None
+    pixels = None if size is None else parse_size(size)
     given = {name: value for name, value in pool.items() if value is not None}
     found = calibrate(model, options, Pool(**given), pixels, steps, again=True)
     if as_json:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ class Measurement:
 
 
 def size_asked(job: BatchJob) -> str | None:
-    parameters = job.parameters()
+    return size_in(job.parameters())
+
+
+def size_in(parameters: Mapping[str, Any]) -> str | None:
     width, height = parameters["width"], parameters["height"]
     return None if width is None and height is None else f"{width}x{height}"
 
@@ -119,8 +123,7 @@ def measurement_of(output: str, job: BatchJob) -> Measurement:
     """
     store = open_store(output)
     settings = load_plan(store).settings
-    width, height = settings.parameters["width"], settings.parameters["height"]
-    size = None if width is None and height is None else f"{width}x{height}"
+    size = size_in(settings.parameters)
     made = (settings.model, size, settings.parameters["num_inference_steps"], settings.image_format)
     if made != key_of(job):
         raise InvalidJob(

@@ -177,12 +177,10 @@ class BatchJob:
         """Of every row that does not say otherwise, as given; None is the model's own default."""
         width, height = self.width, self.height
         if self.size is not None:
-            match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", self.size)
-            if match is None:
-                raise InvalidJob(f"size must be like 64x64 (width x height), got {self.size!r}")
+            size = parse_size(self.size)
             if self.width is not None or self.height is not None:
                 raise InvalidJob("size and width or height are both given; give one of the two")
-            width, height = int(match[1]), int(match[2])
+            width, height = size
         names = ("negative_prompt", "num_inference_steps", "guidance_scale", "top_k", "top_p", "temperature")
         # Younger than the first plans, whose fingerprints they must not change: absent where they are not given.
         younger = {name: getattr(self, name) for name in ("best_of", "post_processing")}
@@ -216,3 +214,15 @@ def at_least(name: str, value: float | None, low: float) -> None:
 def between(name: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InvalidJob(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        InvalidJob: it is not like 64x64.
+    """
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if match is None:
+        raise InvalidJob(f"size must be like 64x64 (width x height), got {text!r}")
+    return int(match[1]), int(match[2])

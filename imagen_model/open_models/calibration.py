@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..devices import choose_device
 from ..generation import GenerationRequest, Generator
 from .generator import DiffusersGenerator
 from .micro_batch import free, is_out_of_memory
@@ -99,6 +100,7 @@ def choose(found: Sequence[Measured]) -> int:
 
 def device_name(device: str) -> str:
     """Of the kind of device that `--device` means here: what one has measured holds for others of the same name."""
-    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+    chosen = choose_device(device)
+    if chosen.type == "cpu":
         return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
-    return torch.cuda.get_device_name("cuda" if device == "auto" else device)
+    return torch.cuda.get_device_name(chosen)

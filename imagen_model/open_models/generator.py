@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..generation import ErrorCode, Failure, GenerationRequest, InvalidRequest, RequestRules, Result, Success
+from ..devices import choose_device
+from ..generation import ErrorCode, Failure, GenerationRequest, RequestRules, Result, Success
+from ..grouped import generate_grouped
 from ..imagen import single_thread_on_cpu
 from ..post_processing import post_process
 from .call_form import CallForm
@@ -67,32 +69,14 @@ class DiffusersGenerator:
         Raises:
             UnusableModel: see `loading.load_pipeline`.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         rules, pipelines, forms = read_model(Path(folder), folder, options)
-        where = torch.device(device)
+        where = choose_device(device)
         generator = cls(load_stages(pipelines, forms, options, where), rules, where, options, batch_size)
         generator.warm_up()
         return generator
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Result]:
-        results: dict[int, Result] = {}
-        groups: dict[RunShape, list[int]] = {}
-        ready: dict[int, GenerationRequest] = {}
-        for index, request in enumerate(requests):
-            try:
-                resolved = self.rules.resolve(request)
-                groups.setdefault(self.group_key(resolved), []).append(index)
-                ready[index] = resolved
-            except InvalidRequest as refusal:
-                results[index] = Failure(refusal.code, refusal.message)
-        for shape, group in groups.items():
-            left = list(group)
-            while left:
-                chosen, left = left[: self.group_size(shape)], left[self.group_size(shape) :]
-                pictures = self.draw([ready[index] for index in chosen], shape)
-                results.update(zip(chosen, pictures, strict=True))
-        return [results[index] for index in range(len(requests))]
+        return generate_grouped(self, self.rules, requests, lambda _, ready, shape: self.draw(ready, shape))
 
     def group_key(self, request: GenerationRequest) -> RunShape:
         """What a run's rows have in common; `request` is resolved.

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from ..devices import choose_device
 from . import checkpoints
 from .building import build_model, step_seed
 from .data import batches
@@ -40,8 +41,7 @@ class Trainer:
         self.output.mkdir(parents=True, exist_ok=True)
         if job.threads:
             torch.set_num_threads(job.threads)
-        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
-        self.device = torch.device(wanted)
+        self.device = choose_device(job.device)
         self.model, self.objective = self.build()
         self.learning = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         trained = list(self.learning.values())

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from imagen_model.devices import choose_device
 from imagen_model.open_models.loading import quiet
 from imagen_model.open_models.micro_batch import free
 from imagen_model.open_models.options import ModelOptions
@@ -49,7 +50,7 @@ def measure_gpu(
         InvalidJob: models of true size, and no GPU.
     """
     quiet()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     if device.type == "cpu" and not toy:
         raise InvalidJob("models of true size need a GPU, and torch sees none here; give --toy to see that all runs")
     stated = stated_peak(device)
