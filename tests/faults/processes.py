@@ -33,7 +33,7 @@ def below(root: int) -> list[int]:
 
 def raylet_of(driver: int) -> int | None:
     family = parents()
-    return next((process for process in below(driver) if family[process][1] == "raylet"), None)
+    return next((process for process in below(driver) if family.get(process, (0, ""))[1] == "raylet"), None)
 
 
 def kill(*processes: int) -> None:

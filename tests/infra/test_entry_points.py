@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from pipelines.verify import verify
 from tests.cluster.nodes import Nodes, nodes_running, start_job, wait_until
 from tests.faults import processes
 from tests.infra.schemas import ROOT
+from tests.ports import free_port
 
 KUBERNETES = ROOT / "infra/kubernetes"
 TOOLS = Path(sys.executable).parent
@@ -70,9 +70,7 @@ def test_the_rayjobs_entry_point(nodes: Nodes, tmp_path: Path) -> None:
 def test_the_rayservices_configuration(nodes: Nodes, tmp_path: Path) -> None:
     manifest = yaml.safe_load((KUBERNETES / "overlays/laptop/service/service.yaml").read_text())
     config = yaml.safe_load(manifest["spec"]["serveConfigV2"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config["http_options"] = {"host": "127.0.0.1", "port": port}
     config["applications"][0]["args"] |= {"model": "flat-colour", "batch_folder": str(tmp_path / "batches")}
     (tmp_path / "serve.yaml").write_text(yaml.safe_dump(config))

@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from jobs.metrics import JobMetrics, serving
 from pipelines.errors import InvalidJob
 from pipelines.progress import Progress
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD, RULES = ROOT / "infra/batch/grafana.json", ROOT / "infra/batch/alerts.yml"
@@ -89,9 +90,7 @@ def prometheus(job: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             }
         )
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(["prometheus", *options, f"--web.listen-address={address}"], stderr=log)

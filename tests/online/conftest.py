@@ -8,9 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import openai
 import pytest
@@ -42,17 +44,35 @@ class Server:
 
 
 def start(command: list[str], folder: Path) -> Server:
+    """Its standard error goes to that of the tests, and into the message where it does not come up."""
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONUNBUFFERED": "1", "XDG_DATA_HOME": str(folder)}
     process = subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
-    assert process.stdout is not None
-    said = ""
+    assert process.stdout is not None and process.stderr is not None
+    said: list[str] = []
+    listening = threading.Thread(target=pass_on, args=(process.stderr, said), daemon=True)
+    listening.start()
     for line in process.stdout:
-        said += line
+        said.append(line)
         if found := re.search(r"listens on (http://\S+)", line):
             return Server(process, found[1], folder)
-    raise AssertionError(f"the server ended with {process.wait()} and said: {said}")
+    status = process.wait()
+    listening.join(10)
+    raise AssertionError(f"the server ended with {status} and said:\n{''.join(said)}")
+
+
+def pass_on(lines: IO[str], said: list[str]) -> None:
+    for line in lines:
+        said.append(line)
+        os.write(2, line.encode())
 
 
 @pytest.fixture(scope="package")

@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
+
+from tests.ports import free_port
 
 from .conftest import KEY, Server
 from .test_overload import begin, in_flight
@@ -19,12 +21,6 @@ from .test_refusals import GENERATIONS, JSON, ask, check_form, wait_for
 from .test_storm import processes
 
 Answers = list[tuple[int, dict[str, str], Any]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def knock(port: int, told: threading.Event) -> Answers:
@@ -45,6 +41,17 @@ def knock(port: int, told: threading.Event) -> Answers:
     return found
 
 
+@contextmanager
+def knocking(port: int) -> Iterator[Future[Answers]]:
+    """Somebody knocks meanwhile, and is told to stop however it ends; what the door said is there afterwards."""
+    told = threading.Event()
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            yield thread.submit(knock, port, told)
+        finally:
+            told.set()
+
+
 def refusals(answers: Answers) -> set[str]:
     """Their codes; each has the form, and can be tried again."""
     codes = set()
@@ -56,32 +63,29 @@ def refusals(answers: Answers) -> set[str]:
 
 
 def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Server]) -> None:
-    port, up, risen = free_port(), threading.Event(), threading.Event()
-    with ThreadPoolExecutor(2) as threads:
-        knocking = threads.submit(knock, port, up)
+    port = free_port()
+    with knocking(port) as heard:
         server = obedient(replicas=1, port=port)
-        up.set()
-        assert refusals(knocking.result()) == {"model_loading"}
+    assert refusals(heard.result()) == {"model_loading"}
 
-        held = server.folder / "held"
-        waiting = begin(server, f"HOLD {held}")
-        wait_for(lambda: in_flight(server) == 1)
-        stream = begin(server, "behind it", stream=True).getresponse()
-        assert stream.status == 200
-        (ingress,) = [pid for pid, title in processes(server).items() if title.endswith("Ingress")]
-        os.kill(ingress, signal.SIGKILL)
-        answer = waiting.getresponse()
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        assert refusals([(answer.status, headers, json.loads(answer.read()))]) == {"ingress_died"}
-        *_, last = stream.read().strip().split(b"\n\n")
-        assert last.startswith(b"event: error\n")
-        assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "ingress_died"
-        held.touch()
+    held = server.folder / "held"
+    waiting = begin(server, f"HOLD {held}")
+    wait_for(lambda: in_flight(server) == 1)
+    stream = begin(server, "behind it", stream=True).getresponse()
+    assert stream.status == 200
+    (ingress,) = [pid for pid, title in processes(server).items() if title.endswith("Ingress")]
+    os.kill(ingress, signal.SIGKILL)
+    answer = waiting.getresponse()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    assert refusals([(answer.status, headers, json.loads(answer.read()))]) == {"ingress_died"}
+    *_, last = stream.read().strip().split(b"\n\n")
+    assert last.startswith(b"event: error\n")
+    assert json.loads(last.split(b"data: ")[1])["error"]["code"] == "ingress_died"
+    held.touch()
 
-        knocking = threads.submit(knock, port, risen)
+    with knocking(port) as heard:
         assert server.client(retries=10).images.generate(prompt="after").data
-        risen.set()
-        assert refusals(knocking.result()) <= {"ingress_died", "model_loading"}
+    assert refusals(heard.result()) <= {"ingress_died", "model_loading"}
     # What operators ask the proxy itself is not for OpenAI's clients.
     assert ask(server, "GET", "/-/routes")[2] == {"/": "imagegen"}
     server.interrupt()

@@ -30,11 +30,12 @@ def processes(server: Server) -> dict[int, str]:
     parents, titles = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             title = (folder / "cmdline").read_bytes().partition(b"\0")[0].decode()
-            titles[int(folder.name)] = title.partition(".")[0]  # Ray adds the method that runs
         except (FileNotFoundError, ProcessLookupError):
-            continue
+            continue  # it has ended since
+        parents[int(folder.name)] = parent
+        titles[int(folder.name)] = title.partition(".")[0]  # Ray adds the method that runs
     ours = {server.process.pid}
     for _ in range(4):  # driver, raylet, worker
         ours |= {pid for pid, parent in parents.items() if parent in ours}

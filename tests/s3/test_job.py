@@ -190,7 +190,7 @@ def test_takeover_at_once_on_this_host_and_when_stale_on_another(bucket: str) ->
 
 def test_many_takers_end_with_one_holder(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     left_by_a_dead_run(bucket, "elsewhere", age=lease.STALE + 1)
-    start, over = threading.Barrier(6), threading.Barrier(6)
+    start, over = threading.Barrier(6, timeout=60), threading.Barrier(6, timeout=60)
     holding: list[str] = []
 
     def take() -> None:

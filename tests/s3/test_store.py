@@ -247,6 +247,7 @@ def test_an_answer_that_is_cut_anywhere_is_no_answer(share: float, monkeypatch: 
     whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     cut = whole[: int(len(whole) * share)]
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
 
         def answer() -> None:
             connection, _ = server.accept()
