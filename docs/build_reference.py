@@ -23,7 +23,8 @@ def command_line() -> str:
 
     text = (
         "# Command line\n\nExit codes: 0 all succeeded, 2 usage, 3 finished with failed rows, "
-        "4 failure budget exceeded, 130 interrupted (run again), 1 anything else.\n"
+        "4 failure budget exceeded, 5 not finished (of status, verify and retry), 130 interrupted (run again), "
+        "1 anything else.\n"
     )
     root = typer.main.get_command(app)
     return text + "".join(helps(root, "imagegen"))

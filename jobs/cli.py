@@ -5,6 +5,9 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
 import typer
 
 from .commands.captions import caption
@@ -28,6 +31,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"imagegen {version('imagegen')}")
+        except PackageNotFoundError:  # run where the packages lie, as on a cluster
+            print("imagegen, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself; without a docstring of its own the app's help stands."""
+
 
 # In the order in which `--help` lists them.
 for command in (

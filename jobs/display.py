@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TextIO
 
 from pipelines.errors import OWN_FAULT
 from pipelines.progress import Progress, Summary
 from pipelines.reporting import PAGE
-from pipelines.words import duration, size_of
+from pipelines.words import cut, duration, size_of
 
 LOG_EVERY_SECONDS = 10.0
+MOST_SHOWN = 240  # characters of a failed row's message
 
 
 class Line:
@@ -89,8 +90,7 @@ def describe_summary(summary: Summary) -> str:
         f"{summary.output}: {summary.rows:,} rows, {summary.succeeded:,} images, {summary.failed:,} failed"
         f"{filtered(summary.filtered)}, {size_of(summary.bytes)}, model {summary.model} ({summary.model_revision})"
     ]
-    if summary.codes:
-        lines.append("failures: " + ", ".join(f"{code} {count:,}" for code, count in summary.codes.items()))
+    lines += failure_lines(summary.codes, summary.examples)
     if summary.shards_made:
         start = ", ".join(f"{part} {seconds:.1f}" for part, seconds in summary.startup.items())
         lines.append(
@@ -99,13 +99,38 @@ def describe_summary(summary: Summary) -> str:
         )
     else:
         lines.append("this run: nothing was left to do")
+    left = summary.planned_rows - summary.rows
+    if left:
+        lines.append(
+            f"the output was planned for {summary.planned_rows:,} rows: {left:,} were not asked for (--limit) and may "
+            "be missing, as `status` and `verify` will say; the same command without --limit makes them"
+        )
+    elif not summary.complete:
+        lines.append("not finished: shards are missing; run the job's own command again to make them")
     if summary.failed:
-        where = summary.output.rstrip("/")
-        again = f"then `imagegen retry {where}`"
-        if OWN_FAULT.issuperset(summary.codes):
-            again = "a retry would refuse these rows again; put corrected ones into a new file (docs/how-to/retry.md)"
-        lines.append(f"next: see Failures in {where}/{PAGE}, or error_message in {where}/manifest; {again}")
+        lines.append(f"next: {failed_next(summary.output, summary.codes)}")
     return "\n".join(lines)
+
+
+def failed_next(output: str, codes: Collection[str]) -> str:
+    """What to do about the failed rows of an output."""
+    where = output.rstrip("/")
+    again = f"then `imagegen retry {where}`"
+    if OWN_FAULT.issuperset(codes):
+        again = "a retry would refuse these rows again; put corrected ones into a new file (docs/how-to/retry.md)"
+    return f"see Failures in {where}/{PAGE}, or error_message in {where}/manifest; {again}"
+
+
+def failure_lines(codes: Mapping[str, int], examples: Mapping[str, str]) -> list[str]:
+    """A line for each error code: how often, and what one row of it says."""
+    return [
+        f"failures: {code} {count:,}" + (f", such as {one_line(examples[code])}" if code in examples else "")
+        for code, count in codes.items()
+    ]
+
+
+def one_line(text: str) -> str:
+    return cut(" ".join(text.split()), MOST_SHOWN)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

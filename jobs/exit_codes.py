@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     FAILED_ROWS = 3
     FAILURE_BUDGET_EXCEEDED = 4
+    UNFINISHED = 5
     INTERRUPTED = 130
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 from pipelines.status import Status, read_status
-from pipelines.verify import Verification, verify
+from pipelines.verify import MISSING, Verification, verify
 
 from .console import print_json
-from .display import filtered, size_of
+from .display import failed_next, failure_lines, filtered, size_of
 from .exit_codes import ExitCode
 
 
@@ -18,6 +19,8 @@ def status_command(output: str, as_json: bool) -> int:
         print_json({**dataclasses.asdict(status), "complete": status.complete})
     else:
         print(describe_status(status))
+    if not status.complete:
+        return ExitCode.UNFINISHED
     return ExitCode.FAILED_ROWS if status.failed else ExitCode.SUCCESS
 
 
@@ -30,9 +33,12 @@ def describe_status(status: Status) -> str:
         f"images   {status.succeeded:,} made ({size_of(status.bytes)}), {status.failed:,} failed"
         f"{filtered(status.filtered)}",
     ]
-    if status.codes:
-        lines.append("failures " + ", ".join(f"{code} {count:,}" for code, count in status.codes.items()))
+    lines += failure_lines(status.codes, status.examples)
     lines.append(f"running  {status.running or 'no'}")
+    if not status.complete and status.running is None:
+        lines.append("next: run the job's own command again; finished shards are skipped")
+    elif status.complete and status.failed:
+        lines.append(f"next: {failed_next(status.output, status.codes)}")
     return "\n".join(lines)
 
 
@@ -42,6 +48,8 @@ def verify_command(output: str, clean: bool, as_json: bool) -> int:
         print_json({**dataclasses.asdict(report), "ok": report.ok})
     else:
         print(describe_verification(output, report))
+    if report.only_unfinished:
+        return ExitCode.UNFINISHED
     return ExitCode.SUCCESS if report.ok else ExitCode.ERROR
 
 
@@ -49,15 +57,26 @@ def describe_verification(output: str, report: Verification) -> str:
     read = f"{report.rows:,} rows, {report.images:,} images, {size_of(report.bytes)} read back"
     if report.ok:
         return f"{output}: all right; {read}"
-    kinds = ", ".join(f"{kind} {count:,}" for kind, count in report.counts.most_common())
-    lines = [f"{output}: {sum(report.counts.values()):,} problems ({kinds}); {read}"]
-    lines += [f"  {problem.kind}: {problem.key}: {problem.detail}" for problem in report.problems[:20]]
-    if sum(report.counts.values()) > 20:
-        lines.append("  ... (all of the first 100 with --json)")
+    far = f"{report.shards:,} of {report.planned_shards:,} shards are done, {report.planned_rows:,} rows are planned"
+    if report.only_unfinished:
+        lines = [f"{output}: not finished; {far}; what is done is all right: {read}"]
+    else:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in report.counts.most_common())
+        lines = [f"{output}: {sum(report.counts.values()):,} problems ({kinds}); {far}; {read}"]
+    shown = [problem for problem in report.problems if problem.kind != MISSING]
+    lines += [f"  {problem.kind}: {problem.key}: {problem.detail}" for problem in shown[:20]]
+    if sum(report.counts.values()) - report.counts[MISSING] > 20:
+        lines.append("  ... (more with --json)")
     if report.removed:
         lines.append(f"{report.removed:,} were mended or removed; verify again to be sure")
-    elif report.counts["missing_shard"]:
-        lines.append("next: run the job again; finished shards are skipped")
+    elif report.running is not None:
+        alive = max(0.0, time.time() - report.running.heartbeat)
+        lines.append(
+            f"it is being written by process {report.running.pid} on {report.running.host} (last sign of life "
+            f"{alive:.0f} s ago): verify again when that has ended; `imagegen status {output}` says how far it is"
+        )
+    elif report.counts[MISSING]:
+        lines.append("next: run the job's own command again, without --limit; finished shards are skipped")
     elif set(report.counts) <= {"orphan", "wrong_metadata"}:
         lines.append(f"next: imagegen verify {output} --clean")
     return "\n".join(lines)

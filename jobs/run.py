@@ -113,6 +113,8 @@ def finish(summary: Summary, report: bool, as_json: bool) -> int:
         print(describe_summary(summary))
         if report and open_store(summary.output).exists(PAGE):  # where nothing was left to do, none is written
             print(f"report: {summary.output.rstrip('/')}/{PAGE}")
+    if not summary.complete:  # a retry's, of a run that is not finished
+        return ExitCode.UNFINISHED
     return ExitCode.FAILED_ROWS if summary.failed else ExitCode.SUCCESS
 
 

@@ -13,7 +13,7 @@ from imagen_model.open_models.options import AUTO, ModelOptions
 from .agreement import agree, check_output, stored_or_none
 from .calibrating import settled
 from .card import write_card
-from .census import Census, count_shards
+from .census import Census, count_shards, failure_examples
 from .content_credentials import check_credentials
 from .encoding import Encoder
 from .job import DEFAULT_BATCH, BatchJob, FailureBudget, Pool
@@ -82,7 +82,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
                 budget = FailureBudget.parse(job.max_failures)
                 workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
             skipped = sorted(number for number, _, _ in bounds if number not in missing)
-            made = Census(tally.images, tally.codes, tally.bytes)
+            made = Census(tally.images, tally.codes, tally.bytes, tally.places)
             whole = count_shards(store, skipped) + made
             summary = summarise(ground, tally, startup, whole, workers)
             if summary.complete and tally.shards_total == plan.shards:
@@ -200,11 +200,13 @@ def summarise(ground: Ground, tally: Tally, startup: Startup, whole: Census, wor
         output=ground.store.url,
         complete=tally.shards_done + tally.made_shards == tally.shards_total,
         rows=tally.rows_total,
+        planned_rows=plan.rows,
         images=whole.images,
         succeeded=whole.succeeded,
         failed=whole.failed,
         filtered=whole.filtered,
         codes=dict(whole.codes.most_common()),
+        examples=failure_examples(ground.store, whole),
         bytes=whole.bytes,
         made_images=tally.images,
         made_failed=tally.failed,

@@ -53,6 +53,12 @@ def holder_of(store: Store) -> Holder | None:
         return None
 
 
+def living_holder(store: Store) -> Holder | None:
+    """Who is writing to the output now."""
+    holder = holder_of(store)
+    return None if holder is None or holder.dead(time.time()) else holder
+
+
 def boot_id() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else ""

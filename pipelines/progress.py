@@ -50,9 +50,10 @@ class Summary:
     """Args:
     output: folder or URL.
     complete: every shard that was asked for is done.
-    rows: that the plan covers.
+    rows, planned_rows: that were asked for; that the output's plan has, more where a limit was given.
     images, succeeded, failed, filtered, codes, bytes: of the whole output, earlier runs included; `filtered` are those
         that the model's safety checker held back.
+    examples: what one failed row says, for each of `codes`.
     made_images, made_failed: by this run.
     shards, shards_made, shards_skipped: in the plan; made by this run; found done at its start.
     images_per_second: of this run, since a worker began to make them.
@@ -64,11 +65,13 @@ class Summary:
     output: str
     complete: bool
     rows: int
+    planned_rows: int
     images: int
     succeeded: int
     failed: int
     filtered: int
     codes: dict[str, int]
+    examples: dict[str, str]
     bytes: int
     made_images: int
     made_failed: int
@@ -91,6 +94,7 @@ class Tally:
         rows_total, shards_total: of the whole output; rows_done, shards_done: when the run started.
         images_a_row: estimate for rows that are not made yet.
         known_total: of images, where it is known; a retry knows it.
+        places: a shard for each of `codes`.
     """
 
     rows_total: int
@@ -108,6 +112,7 @@ class Tally:
     made_rows: int = 0
     made_shards: int = 0
     codes: Counter[str] = field(default_factory=Counter)
+    places: dict[str, int] = field(default_factory=dict)
     workers: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     busy: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
@@ -119,6 +124,7 @@ class Tally:
         self.made_rows += rows
         self.made_shards += 1
         self.codes.update(record.codes)
+        self.places = dict.fromkeys(record.codes, record.shard) | self.places
         for part, seconds in record.seconds.items():
             self.seconds[part] += seconds
         self.busy[record.worker, record.gpus] += record.seconds.get("generate", 0.0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from . import errors
 from .attempts import ATTEMPTS
+from .census import Census, failure_examples
 from .columns import ColumnMap
 from .credential_files import CredentialFiles
 from .errors import OutputLocked, PipelineError, Stopped, TooManyFailures, WorkersFailed
@@ -153,10 +154,11 @@ def follow_records(
         if (exceeded is not None or stopped) and not in_flight(ground.store, config.run_id):
             break
     if exceeded is not None:
-        counts = ", ".join(f"{code} {count}" for code, count in tally.codes.most_common())
+        examples = failure_examples(ground.store, Census(codes=tally.codes, places=tally.places))
+        shown = "".join(f"\n  {code} {tally.codes[code]:,}, such as {text}" for code, text in examples.items())
         raise TooManyFailures(
-            f"{tally.failed} images failed, at most {exceeded} may ({counts}); finished shards stay: look at the error "
-            "messages in the manifest, then run the same command again with a higher max_failures, or fix the table"
+            f"{tally.failed} images failed, at most {exceeded} may; finished shards stay: run the same command again "
+            f"with a higher max_failures, or fix the table. The failures:{shown}"
         )
     if stopped:
         progress = tally.progress()

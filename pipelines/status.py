@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from .census import count_shards
-from .lease import holder_of
+from .census import count_shards, failure_examples
+from .lease import living_holder
 from .manifest import finished_shards
 from .plan import load_plan
 from .storage import Store, open_store
@@ -19,6 +18,7 @@ class Status:
     rows_done, shards_done: finished.
     images, succeeded, failed, filtered, codes, bytes: in finished shards; `images` and `codes` count those that failed
         or were held back by the model's safety checker (filtered) too.
+    examples: what one failed row says, for each of `codes`.
     running: host and process of a run that is at work now; None for none.
     """
 
@@ -35,6 +35,7 @@ class Status:
     failed: int
     filtered: int
     codes: dict[str, int]
+    examples: dict[str, str]
     bytes: int
     running: str | None
 
@@ -66,11 +67,12 @@ def read_status(output: str) -> Status:
         failed=census.failed,
         filtered=census.filtered,
         codes=dict(census.codes.most_common()),
+        examples=failure_examples(store, census),
         bytes=census.bytes,
         running=running(store),
     )
 
 
 def running(store: Store) -> str | None:
-    holder = holder_of(store)
-    return None if holder is None or holder.dead(time.time()) else f"{holder.host}:{holder.pid}"
+    holder = living_holder(store)
+    return None if holder is None else f"{holder.host}:{holder.pid}"

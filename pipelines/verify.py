@@ -18,13 +18,14 @@ from .contact_sheet import CONTACT_SHEET
 from .errors import StoreError
 from .formats import OutputFormat, output_format
 from .formats.layout import Picture, successes
-from .lease import Lease
+from .lease import Holder, Lease, living_holder
 from .manifest import Entry, ManifestSchema, finished_shards, manifest_key, read_manifest, shard_of
 from .plan import Plan, load_plan
 from .reporting import FOLDER, PAGE
 from .storage import Store, open_store
 
 MAX_LISTED = 100
+MISSING = "missing_shard"
 DECODED_AT_ONCE = 16  # pictures held in memory
 OWN = (".run/", FOLDER)
 NO_DATA = {*CARD, CONTACT_SHEET, PAGE}
@@ -44,11 +45,17 @@ class Problem:
 @dataclass(slots=True)
 class Verification:
     """Args:
-    rows, images, bytes: read back and found right or wrong.
-    problems: the first 100; `counts` has them all, by kind.
+    planned_rows, planned_shards: of the plan.
+    rows, images, bytes: read back and found right or wrong; `shards`: that are done.
+    problems: the first 100 of each kind; `counts` has them all.
     removed: orphans that were removed (with `clean`).
+    running: who is writing to the output meanwhile; None for nobody.
     """
 
+    planned_rows: int
+    planned_shards: int
+    shards: int
+    running: Holder | None = None
     rows: int = 0
     images: int = 0
     bytes: int = 0
@@ -60,9 +67,14 @@ class Verification:
     def ok(self) -> bool:
         return not self.counts
 
+    @property
+    def only_unfinished(self) -> bool:
+        """All that is there is right; the rest is not made yet."""
+        return set(self.counts) == {MISSING}
+
     def add(self, problem: Problem) -> None:
         self.counts[problem.kind] += 1
-        if len(self.problems) < MAX_LISTED:
+        if self.counts[problem.kind] <= MAX_LISTED:
             self.problems.append(problem)
 
 
@@ -79,19 +91,21 @@ def verify(output: str, clean: bool = False) -> Verification:
     store = open_store(output)
     plan = load_plan(store)
     layout = output_format(plan.output_format)
-    report = Verification()
     with Lease(store) if clean else nullcontext():
         if clean:
             store.sweep()
+        running = None if clean else living_holder(store)
         planned = list(plan.bounds())
         finished = finished_shards(store)
+        done = sum(number in finished for number, _, _ in planned)
+        report = Verification(plan.rows, plan.shards, done, running)
         with ThreadPoolExecutor() as threads:
             for number, start, stop in planned:
                 if number in finished:
                     check_shard(store, layout, threads, number, start, stop, report, clean)
                 else:
                     detail = f"rows {start} to {stop - 1} are not done; run the job again"
-                    report.add(Problem("missing_shard", manifest_key(number), detail))
+                    report.add(Problem(MISSING, manifest_key(number), detail))
         check_orphans(store, layout, plan, finished, report, clean)
     return report
 
@@ -187,6 +201,8 @@ def check_orphans(
         shard, folder = shard_of(found.key), layout.shard_of(found.key)
         if found.key.startswith(OWN) or found.key in NO_DATA or shard in looked_through or folder in looked_through:
             continue
+        if report.running is not None and (shard in planned or folder in planned):
+            continue  # made since, or in the making
         detail = "its shard is not done; run the job again" if folder in planned else "it is no part of the plan"
         orphan(store, found.key, detail, report, clean)
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -151,3 +152,7 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) ->
     again = imagegen(*arguments)
     assert again.returncode == 0, again.stderr
     assert imagegen("verify", str(out)).returncode == 0
+
+
+def test_the_version_is_told() -> None:
+    assert imagegen("--version").stdout.strip() == f"imagegen {version('imagegen')}"
