@@ -12,3 +12,10 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def name_of(device: torch.device) -> str:
+    """Of the kind of device: what was found out on one holds for others of the same name."""
+    if device.type == "cpu":
+        return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
+    return torch.cuda.get_device_name(device)

@@ -21,6 +21,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from imagen_model.generation import ErrorCode, Failure, Generator, RequestRules, Result
+from imagen_model.notes import NoteTaking
 
 from .attempts import MAX_DEATHS, Attempts
 from .content_credentials import open_credentials
@@ -33,6 +34,7 @@ from .grouping import batches_of
 from .manifest import FAILED, SUCCESS, Entry, read_footer, read_manifest, write_shard
 from .passes import Pass
 from .publisher import Published, Publisher
+from .settled_rows import SettledRows
 from .shard_reader import SHARD
 from .storage import open_store
 from .work import Item, Recipe, items_of, storable_passed
@@ -133,6 +135,8 @@ class Stage:
         generator = source.load(self.config.batch_size, self.config.device)
         self.warm_up_seconds = round(getattr(generator, "warm_up_seconds", 0.0), 4)  # of those that compile
         self.load_seconds = round(time.perf_counter() - begun - self.warm_up_seconds, 4)
+        if isinstance(generator, NoteTaking):
+            generator.keep_notes(SettledRows(self.store))
         return generator
 
     def __call__(self, table: pa.Table) -> pa.Table:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..devices import choose_device
+from ..devices import choose_device, name_of
 from ..generation import GenerationRequest, Generator
 from .generator import DiffusersGenerator
 from .micro_batch import free, is_out_of_memory
@@ -99,8 +99,5 @@ def choose(found: Sequence[Measured]) -> int:
 
 
 def device_name(device: str) -> str:
-    """Of the kind of device that `--device` means here: what one has measured holds for others of the same name."""
-    chosen = choose_device(device)
-    if chosen.type == "cpu":
-        return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
-    return torch.cuda.get_device_name(chosen)
+    """Of the kind of device that `--device` means here."""
+    return name_of(choose_device(device))

@@ -22,6 +22,7 @@ from ..devices import choose_device
 from ..generation import ErrorCode, Failure, GenerationRequest, RequestRules, Result, Success
 from ..grouped import generate_grouped
 from ..imagen import single_thread_on_cpu
+from ..notes import Notes
 from ..post_processing import post_process
 from .call_form import CallForm
 from .folder import Pipeline
@@ -98,6 +99,10 @@ class DiffusersGenerator:
             bool(away),
             tokens if form.pads_to_longest else (),
         )
+
+    def keep_notes(self, notes: Notes) -> None:
+        if not self.options.fast:
+            self.micro_batches.notes = notes
 
     def group_size(self, key: Hashable) -> int:
         assert isinstance(key, RunShape)

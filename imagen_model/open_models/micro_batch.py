@@ -3,20 +3,25 @@
 Out of memory halves it and is remembered, but only in the first run of its kind, before any picture of that kind was
 made. Runs of a kind need the same memory whatever their rows say and whatever ran before (text states wait in the CPU's
 memory), so on one kind of device, with nothing else on it, a number of rows fits always or never, and every worker
-settles on the same one. Memory that runs out later was taken by somebody else: then the same rows are tried once more,
-and fail rather than come out with other bits. `fast` halves whenever it helps.
+settles on the same one. Where the processes of a run can leave each other notes, the first that halved says so, and
+those that begin later take its number, also where their own device has more to spare. Memory that runs out later was
+taken by somebody else: then the same rows are tried once more, and fail rather than come out with other bits. `fast`
+halves whenever it helps.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import torch
 
+from ..devices import name_of
 from ..generation import GenerationRequest
+from ..notes import Notes
 from .options import ModelOptions
 from .running import RunShape
 
@@ -51,11 +56,25 @@ class MicroBatch:
         self.options, self.device, self.alone = options, device, alone
         self.halved: dict[Hashable, int] = {}
         self.settled: set[Hashable] = set()
+        self.notes: Notes | None = None  # none are needed where bits do not count
+        self.looked_up: set[Hashable] = set()
 
     def rows(self, shape: RunShape) -> int:
-        return self.halved.get(shape.memory) or default_rows(
-            self.options, self.device, shape.width, shape.height, self.alone
-        )
+        most = self.wanted(shape)
+        if self.notes is not None and most > 1 and shape.memory not in self.looked_up:
+            self.looked_up.add(shape.memory)
+            noted = self.notes.read(self.kind(shape))
+            if noted is not None and noted < most:
+                self.halved[shape.memory] = noted
+        return self.halved.get(shape.memory) or most
+
+    def wanted(self, shape: RunShape) -> int:
+        """Where memory does."""
+        return default_rows(self.options, self.device, shape.width, shape.height, self.alone)
+
+    def kind(self, shape: RunShape) -> str:
+        """Under which others find what this process settled on."""
+        return json.dumps([name_of(self.device), self.wanted(shape), shape.memory])
 
     def run(
         self,
@@ -85,6 +104,8 @@ class MicroBatch:
                     raise
                 trouble = error.with_traceback(None)  # whose frames hold what the device is short of
             if trouble is None:
+                if kind not in self.settled and self.agreed(shape, rows) < rows:
+                    continue  # another process was there first, with fewer
                 self.settled.add(kind)
                 found += drawn[: len(chosen)]
                 continue
@@ -98,6 +119,14 @@ class MicroBatch:
             else:
                 tried_again = True
         return found
+
+    def agreed(self, shape: RunShape, rows: int) -> int:
+        """The number that counts for this kind of run, of which one fitted; noted if it took halving."""
+        if self.notes is None or shape.memory not in self.halved:
+            return rows
+        found = self.notes.write(self.kind(shape), rows)
+        self.halved[shape.memory] = min(rows, found)
+        return self.halved[shape.memory]
 
     def halve(self, shape: RunShape, rows: int) -> None:
         self.halved[shape.memory] = rows // 2

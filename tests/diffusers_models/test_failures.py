@@ -20,7 +20,9 @@ from pipelines.online.errors import refused
 from pipelines.online.replica import Painter, Refusal
 from pipelines.progress import Summary
 from pipelines.retry import retry_failed
+from pipelines.settled_rows import SettledRows
 from pipelines.status import read_status
+from pipelines.storage import open_store
 from pipelines.verify import verify
 from pipelines.weights import find_source
 
@@ -84,8 +86,10 @@ def test_out_of_memory_halves_the_micro_batch_once(
     source: Callable[..., MisbehavingSource], table: Callable[..., str], run: Callable[..., Summary], tmp_path: Path
 ) -> None:
     prompts = table(prompt=[f"picture {number}" for number in range(11)])
-    summary = run(prompts, tmp_path / "out", "x", source(room=2, micro_batch=8), **STEPS)
-    assert (summary.succeeded, summary.failed) == (11, 0)
+    run(prompts, tmp_path / "out", "x", source(room=2, micro_batch=8), limit=5, **STEPS)
+    # The run goes on where there is more room, with what was settled on.
+    summary = run(prompts, tmp_path / "out", "x", source(room=8, micro_batch=8), **STEPS)
+    assert (summary.succeeded, summary.failed, summary.shards_made < summary.shards) == (11, 0, True)
     run(prompts, tmp_path / "two", "x", source(micro_batch=2), **STEPS)
     assert [row["sha256"] for row in rows(tmp_path / "out")] == [row["sha256"] for row in rows(tmp_path / "two")]
     generator = source(room=2, micro_batch=8).load()
@@ -140,6 +144,21 @@ def test_a_size_that_fitted_once_keeps_its_micro_batch() -> None:
     with pytest.warns(UserWarning, match="4 rows of 8x8 pixels do not fit .* --micro-batch 2 holds that"):
         assert settled.run(requests, shape(8), card.draw) == [0, 1, 2, 3, 4, 5]  # another size has not settled
     assert settled.rows(shape(8)) == 2 and card.widths == [4, 2, 2, 2]
+
+
+def test_of_two_that_halve_at_once_the_first_counts(tmp_path: Path) -> None:
+    """The second found four rows to fit, but the first had said two when it came to write that down."""
+    requests = [GenerationRequest(f"{number}", number) for number in range(6)]
+    notes = SettledRows(open_store(str(tmp_path)))
+    cards = Card(2), Card(4), Card(8)
+    first, second, later = (MicroBatch(ModelOptions(micro_batch=8), torch.device("cpu")) for _ in cards)
+    for settled in (first, second, later):
+        settled.notes = notes
+    assert second.rows(shape()) == 8  # it has looked, and nothing was there
+    for settled, card in zip((first, second, later), cards, strict=True):
+        assert settled.run(requests, shape(), card.draw) == [0, 1, 2, 3, 4, 5] and settled.rows(shape()) == 2
+    assert [card.widths for card in cards] == [[2, 2, 2], [4, 2, 2, 2], [2, 2, 2]]
+    assert later.rows(shape(8)) == 8
 
 
 @pytest.mark.parametrize("order", [(1.0, 7.5), (7.5, 1.0)])
