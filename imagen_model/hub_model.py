@@ -39,16 +39,28 @@ class HubModel:
 
     def folder(self) -> Path:
         """Where this node has the model. Raises as `load`."""
-        folder = self.snapshot.held()
-        if folder is not None:
-            return folder
-        from .catalog import folder_revision
+        return on_this_node(self.snapshot, self.content)
 
-        folder = self.snapshot.fetch()
-        found = folder_revision(folder)
-        if found != self.content:
-            raise UnusableModel(
-                f"{self.snapshot.repository} as {socket.gethostname()} fetched it is not what the run began with "
-                f"(revision {found} instead of {self.content}); remove {folder} there and run the same command again"
-            )
-        return folder
+
+def on_this_node(snapshot: HubSnapshot, content: str, inside: str = "") -> Path:
+    """The folder `inside` the snapshot, which is fetched first where this node does not have it.
+
+    Args:
+        content: `catalog.folder_revision` of that folder as the driver saw it.
+
+    Raises:
+        UnusableModel: it cannot be fetched, or is another one.
+    """
+    held = snapshot.held()
+    if held is not None:
+        return held / inside
+    from .catalog import folder_revision
+
+    folder = snapshot.fetch()
+    found = folder_revision(folder / inside)
+    if found != content:
+        raise UnusableModel(
+            f"{snapshot.repository} as {socket.gethostname()} fetched it is not what the run began with (revision "
+            f"{found} instead of {content}); remove {folder} there and run the same command again"
+        )
+    return folder / inside

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+from PIL import Image
 
+from imagen_model.captioner_source import find_captioner
 from imagen_model.catalog import find_model
 from imagen_model.generation import GenerationRequest
 from imagen_model.hub_model import HubModel
@@ -20,6 +22,7 @@ from imagen_model.open_models.options import ModelOptions
 
 from .hub_server import COMMIT, hub_of
 
+WHITE = Image.new("RGB", (64, 64), "white")
 REQUEST = [GenerationRequest("a", 1, num_inference_steps=1)]
 
 
@@ -86,8 +89,15 @@ def test_a_cascade_and_a_model_of_ours_are_fetched_whole(
         node("second", address)
         ours = find_model("somebody/ours")
         assert isinstance(ours, HubModel) and ours.revision == find_model("imagen-small").revision
-        node("third", address)
+        reads = pickle.dumps(find_captioner("somebody/ours"))
+        third = node("third", address)
         assert (ours.folder() / "config.json").is_file()
+        shutil.rmtree(third)
+        here, there = find_captioner("imagen-small").load(device="cpu"), pickle.loads(reads).load(device="cpu")
+        assert there.caption([WHITE]) == here.caption([WHITE]) and any(third.rglob("captioner"))
+    node("offline", address)
+    with pytest.raises(UnusableModel, match=f"cannot be fetched from the hub on {socket.gethostname()}"):
+        pickle.loads(reads).load(device="cpu")
 
 
 def test_a_folder_that_another_node_lacks_is_named(model: Callable[[str], Path], tmp_path: Path) -> None:
