@@ -1,5 +1,5 @@
 """Best of n: several candidates of one picture, and which of them the model itself finds most likely for the prompt, or
-which the CLIP in its folder finds nearest to the prompt.
+which the judge in its folder finds best: a CLIP, or its captioner with a teller.
 
 What is unusual: candidate 0 is drawn with the request's own seed, and every candidate is the picture that a plain
 request with its seed gives, so that the one that is kept can be made again without the others.
@@ -24,13 +24,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from .catalog import CAPTIONER, find_folder
 from .config import CLIP
 
 if TYPE_CHECKING:
@@ -59,23 +60,62 @@ def log_likelihoods(model: Imagen, levels: Tensor, states: Tensor, mask: Tensor)
     return -lost.view(levels.shape[0], -1).cpu().double().sum(dim=1)
 
 
-def find_judge(model: Imagen) -> Clip | None:
-    """The CLIP that chooses among the model's candidates; None where the model itself does.
+class Judge(Protocol):
+    """What chooses among candidates, and is saved with its model.
+
+    Attributes:
+        name: in the model's configuration.
+        likelihood_share: how much of a pixel decoder's log p(picture | prompt) is added to its scores.
+    """
+
+    name: str
+    likelihood_share: float
+
+    def scores(self, pictures: Tensor, prompts: Sequence[str], states: Tensor, mask: Tensor) -> Tensor:
+        """(rows,) float64 on the CPU, the better the higher, each row computed alone, so that none depends on its
+        neighbours.
+
+        Args:
+            pictures: (rows, side, side, 3) uint8.
+            states, mask: (rows, tokens, text hidden) and (rows, tokens), of the text encoder.
+        """
+        ...
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Into the model's folder."""
+        ...
+
+
+class ClipJudge:
+    """The cosine of a picture with its prompt, by the CLIP in a model's subfolder `clip/`."""
+
+    name = CLIP
+    likelihood_share = 0.0
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        self.clip.save_pretrained(Path(folder) / CLIP)
+
+    def scores(self, pictures: Tensor, prompts: Sequence[str], states: Tensor, mask: Tensor) -> Tensor:
+        pairs = zip(pictures, prompts, strict=True)
+        return torch.cat([self.clip.cosines([Image.fromarray(one.numpy())], [text]) for one, text in pairs]).double()
+
+
+def find_judge(model: Imagen) -> Judge | None:
+    """That which the model's configuration names; None where a pixel decoder itself chooses.
 
     Raises:
-        ModelNotFound: the model's configuration names one that its folder does not hold.
+        ModelNotFound: the model's folder does not hold it.
     """
-    if model.config.judge is None:
-        return None
-    if model.judge is None:
+    folder, device = Path(model.name_or_path or "."), str(model.device)
+    if model.judge is None and model.config.judge == CLIP:
         from .clip import Clip
 
-        model.judge = Clip.from_pretrained(Path(model.name_or_path or ".") / CLIP, str(model.device))
+        model.judge = ClipJudge(Clip.from_pretrained(folder / CLIP, device))
+    elif model.judge is None and model.config.judge == CAPTIONER:
+        from .caption_judge import CaptionJudge
+
+        model.judge = CaptionJudge.from_pretrained(find_folder(str(folder)), device)
     return model.judge
-
-
-def clip_scores(judge: Clip, pictures: Tensor, prompts: Sequence[str]) -> Tensor:
-    """(rows,) float64 on the CPU: the cosine of each picture (side, side, 3) uint8 with its prompt, each computed
-    alone, so that no row depends on its neighbours."""
-    pairs = zip(pictures, prompts, strict=True)
-    return torch.cat([judge.cosines([Image.fromarray(one.numpy())], [text]) for one, text in pairs]).double()

@@ -190,10 +190,9 @@ def refuse_options(name: str, options: ModelOptions) -> None:
 
 
 def decides_pictures(name: str) -> bool:
-    """Whether the file, by its name in the folder, is part of what draws: configuration, tokenizer or weights, and
-    not the captioner's, which reads pictures."""
-    path = PurePosixPath(name)
-    return path.suffix in {".json", ".safetensors", ".txt"} and path.parts[0] != CAPTIONER
+    """Whether the file, by its name in the folder, is part of what draws: configuration, tokenizer or weights; the
+    captioner's too, which may choose among candidates."""
+    return PurePosixPath(name).suffix in {".json", ".safetensors", ".txt"}
 
 
 def folder_revision(folder: Path) -> str:

@@ -7,11 +7,13 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .catalog import CAPTIONER
 from .denoiser_config import DenoiserConfig
 
 BASES = ("pixel_decoder", "denoising_unet")
 DEFAULT_WORLD = "illustrations"
-CLIP = "clip"  # the one judge there is, and the subfolder that holds it
+CLIP = "clip"  # the subfolder of one
+JUDGES = (CLIP, CAPTIONER)  # what can choose among candidates
 
 
 @strict
@@ -35,8 +37,9 @@ class ImagenConfig(PreTrainedConfig):
         display_factor: how much larger than the last stage makes it a picture is shown by default (a power of two);
             a new super-resolution stage sets it to 1.
         world: what it was trained on, a name of `imagen_model.worlds`; `imagegen evaluate` asks that world's questions.
-        judge: "clip" where the CLIP in the model's folder `clip/` chooses among `best_of` candidates; None leaves the
-            choice to a pixel decoder's own likelihood.
+        judge: what chooses among `best_of` candidates: "clip", the CLIP in the model's folder `clip/`, or "captioner",
+            the captioner in `captioner/` with the teller in `teller/`; None leaves the choice to a pixel decoder's own
+            likelihood.
         sampling_defaults: guidance_scale, temperature, top_k, top_p and, for diffusion, num_inference_steps where a
             request names none.
     """
@@ -79,8 +82,8 @@ class ImagenConfig(PreTrainedConfig):
             raise ValueError(f"base must be one of {', '.join(BASES)}, got {self.base!r}")
         if (self.base == "denoising_unet") != (self.denoiser is not None):
             raise ValueError(f"denoiser must be given for a denoising_unet base and only then, base is {self.base!r}")
-        if self.judge not in (None, CLIP):
-            raise ValueError(f"judge must be {CLIP} or null, got {self.judge!r}")
+        if self.judge not in (None, *JUDGES):
+            raise ValueError(f"judge must be {', '.join(JUDGES)} or null, got {self.judge!r}")
         self.validate_cascade()
 
     def validate_cascade(self) -> None:

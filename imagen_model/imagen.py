@@ -26,9 +26,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTo
 from transformers.utils import ModelOutput
 from transformers.utils import logging as transformers_logging
 
-from .best_of import find_judge
+from .best_of import Judge, find_judge
 from .catalog import ModelNotFound, find_folder
-from .config import CLIP, ImagenConfig
+from .config import ImagenConfig
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .denoising_unet import DenoisingUNet
 from .pixel_decoder import PixelDecoder
@@ -173,11 +173,11 @@ class Imagen(PreTrainedModel):
             self.tokenizer.save_pretrained(save_directory)
         judge = find_judge(self)
         if judge is not None:
-            judge.save_pretrained(Path(save_directory) / CLIP)
+            judge.save_pretrained(save_directory)
 
-    def judge_by(self, clip: Any) -> None:
-        """Let a `clip.Clip` choose among `best_of` candidates; it is saved with the model."""
-        self.judge, self.config.judge = clip, CLIP
+    def judge_by(self, judge: Judge) -> None:
+        """Let a `ClipJudge` or `CaptionJudge` choose among `best_of` candidates; it is saved with the model."""
+        self.judge, self.config.judge = judge, judge.name
 
     def text_states(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """(batch, tokens) ids and mask -> the text encoder's states (batch, tokens, text hidden), for all stages."""

@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .best_of import candidate_seed, clip_scores, find_judge, log_likelihoods
+from .best_of import candidate_seed, find_judge, log_likelihoods
 from .catalog import rules_from_config
 from .decoding import decode
 from .devices import choose_device
@@ -220,7 +220,7 @@ class ImagenGenerator:
     def candidates(
         self, requests: list[GenerationRequest], shape: TileShape, conditions: Conditions, masks: LumaMasks | None
     ) -> tuple[Tensor, Tensor]:
-        """The base's pictures, and how good each is: by the model's CLIP where it has one, else by their likelihood."""
+        """The base's pictures, and how good each is: by the model's judge, or by their likelihood where it has none."""
         base = self.model.config.base_stage
         if base is None:
             levels = self.draw_pixels(requests, shape, conditions, Progress(0, requests, {}), masks)
@@ -229,9 +229,14 @@ class ImagenGenerator:
             scales = [float(request.guidance_scale or 0.0) for request in requests]
             steps = base.inference_steps or shape.steps
             pictures = run_stage(self.model.denoiser, "base", conditions, steps, scales)
-        if self.judge is None:
-            return pictures, log_likelihoods(self.model, levels, conditions.states, conditions.mask)
-        return pictures, clip_scores(self.judge, pictures, [request.prompt for request in requests])
+        states, mask = conditions.states, conditions.mask
+        share = 1.0 if self.judge is None else self.judge.likelihood_share
+        scores = torch.zeros(len(requests), dtype=torch.float64)
+        if self.judge is not None:
+            scores += self.judge.scores(pictures, [request.prompt for request in requests], states, mask)
+        if base is None and share:
+            scores += share * log_likelihoods(self.model, levels, states, mask)
+        return pictures, scores
 
     def draw_pixels(
         self,

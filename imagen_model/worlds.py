@@ -28,6 +28,7 @@ class World:
     categories: of the exam; `held_out_categories` are those that have held-out questions.
     questions: of a category: how many, seed, held out or seen.
     side: at which pictures are examined, in pixels; None for a model's own default.
+    sentence: the one that says what a scene is; None where the world has none. `sentence_words`: all words of them.
     """
 
     name: str
@@ -39,6 +40,8 @@ class World:
     held_out_categories: tuple[str, ...]
     questions: Callable[[str, int, int, bool], list[Question]]
     side: int | None
+    sentence: Callable[[Any], str] | None = None
+    sentence_words: Callable[[], list[str]] | None = None
 
     def draw_answers(self, asked: Sequence[Question], side: int) -> list[Image.Image]:
         """The upper end of the scale: the drawings themselves."""
@@ -56,7 +59,7 @@ def find_world(name: str) -> World:
 
 def illustrations() -> World:
     """Six shapes in eight colours, and four landscapes, on a grid of 16x16 cells."""
-    from .illustrations import captions, drawing, exam, worlds
+    from .illustrations import alt_text, captions, drawing, exam, worlds
     from .tokenizers import word_tokenizer
 
     def picture(scene: Any, side: int) -> np.ndarray:
@@ -77,6 +80,8 @@ def illustrations() -> World:
         exam.questions,
         # The checker reads whole cells; a finer picture's edges run through them.
         drawing.GRID,
+        alt_text.alt_text,
+        alt_text.vocabulary,
     )
 
 

@@ -57,10 +57,11 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
     objects = scene.objects
     looks = {(thing.shape, thing.colour) for thing in objects}
     if len(objects) == 1:
-        # A lone object is named with its colour more often than not, as people do.
+        # A lone object is named with its colour more often than not, as people do; often enough without, that a model
+        # learns to choose one.
         thing = objects[0]
         size = rng.choice(("", "small ") if thing.size <= 8 else ("", "large ", "big ") if thing.size >= 11 else ("",))
-        colour = f"{thing.colour} " if rng.random() < 0.85 else ""
+        colour = f"{thing.colour} " if rng.random() < 0.7 else ""
         body = with_article(f"{size}{colour}{noun(thing.shape, rng)}")
     elif len(looks) == 1 and (len(objects) > 2 or rng.random() < 0.7):
         thing = objects[0]
@@ -79,7 +80,7 @@ def plural(word: str) -> str:
 
 def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
     first, second = scene.objects if rng.random() < 0.5 else scene.objects[::-1]
-    coloured = rng.random() < 0.8
+    coloured = rng.random() < 0.65
     names = [
         with_article((f"{thing.colour} " if coloured else "") + noun(thing.shape, rng)) for thing in (first, second)
     ]

@@ -54,7 +54,7 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
     openings: tuple[str, ...] = OPENINGS
     if len(things) == 1:
         size = "很小的" if things[0].size <= SMALL else "很大的" if things[0].size >= LARGE else ""
-        body = name(things[0], rng, rng.random() < 0.85, size if rng.random() < 0.4 else "")
+        body = name(things[0], rng, rng.random() < 0.7, size if rng.random() < 0.4 else "")
     elif len(looks) == 1 and (len(things) > 2 or rng.random() < 0.7):
         body = name(things[0], rng, rng.random() < 0.8, count=len(things))
     else:
@@ -67,7 +67,7 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
 def pair_caption(scene: ObjectScene, rng: random.Random) -> tuple[str, tuple[str, ...]]:
     """Both objects and mostly how they stand; and the openings that such a clause can follow."""
     first, second = scene.objects if rng.random() < 0.5 else scene.objects[::-1]
-    coloured = rng.random() < 0.85
+    coloured = rng.random() < 0.65
     one, other = (name(thing, rng, coloured) for thing in (first, second))
     draw = rng.random()
     if draw < 0.25:

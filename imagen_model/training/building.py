@@ -14,7 +14,7 @@ from ..drawn_world.tokenizer import bilingual_tokenizer
 from ..imagen import Imagen
 from ..worlds import find_world
 from .data_source import DataSource
-from .job import InvalidTrainingJob, TrainingJob
+from .job import TEXT_ENCODER, InvalidTrainingJob, TrainingJob
 from .pictures import picture_set
 
 OWN_TEXT_ENCODER = {
@@ -31,9 +31,17 @@ OWN_TEXT_ENCODER = {
 def build_model(job: TrainingJob) -> Imagen:
     """The job's model before its first step; what does not learn has `requires_grad` off."""
     torch.manual_seed(job.seed)
-    if job.start_from is None:
-        return new_model(job)
-    model = Imagen.from_pretrained(job.start_from)
+    model = new_model(job) if job.start_from is None else Imagen.from_pretrained(job.start_from)
+    if job.stage == TEXT_ENCODER:
+        if model.stages:
+            raise InvalidTrainingJob(
+                f"{job.start_from} has super-resolution stages, which read its text encoder as it is; train the text "
+                "encoder before them"
+            )
+        model.requires_grad_(False)
+        model.text_encoder.requires_grad_(True)
+    if job.stage == TEXT_ENCODER or job.start_from is None:
+        return model
     index = job.super_resolution_index
     # Every stage reads the text encoder's states: once there are several, it must not change under them.
     brought = job.denoiser is not None or job.stage_from is not None

@@ -13,6 +13,8 @@ import yaml
 from ..denoiser_config import DenoiserConfig
 from .data_source import DataSource
 
+TEXT_ENCODER = "text_encoder"
+
 
 class InvalidTrainingJob(ValueError):
     """A training file that cannot be run; the message names the field, its value and what it may be."""
@@ -26,7 +28,8 @@ class TrainingJob:
         output: folder for checkpoints, sample grids, the log and the finished model.
         model: fields of `ImagenConfig`; `text_config` is the own text encoder's, left out with `text_encoder`.
         start_from: a model to go on from (folder or name) instead of `model` and `text_encoder`.
-        stage: what is trained: "base" or "super_resolution[i]". A super-resolution stage needs `start_from`; the text
+        stage: what is trained: "text_encoder" (the model's own, alone, by what captions mean: `reading`), "base" or
+            "super_resolution[i]". A super-resolution stage needs `start_from`; the text
             encoder and all other stages stay as they are there, and the result is the whole model again.
         denoiser: fields of `DenoiserConfig` of a new stage, put into the place of `stage` in `start_from`; None goes on
             with the stage that is there.
@@ -102,8 +105,11 @@ class TrainingJob:
 
     def stage_mistakes(self) -> list[str]:
         mistakes = []
-        if not re.fullmatch(r"base|super_resolution\[\d+\]", self.stage):
-            return [f"stage must be base or super_resolution[0], super_resolution[1], ..., got {self.stage!r}"]
+        if not re.fullmatch(rf"{TEXT_ENCODER}|base|super_resolution\[\d+\]", self.stage):
+            stages = f"{TEXT_ENCODER}, base or super_resolution[0], super_resolution[1], ..."
+            return [f"stage must be {stages}, got {self.stage!r}"]
+        if self.stage == TEXT_ENCODER:
+            return self.reading_mistakes()
         if self.stage != "base" and self.start_from is None:
             mistakes.append(f"{self.stage} needs start_from, the model that the stage is added to")
         if self.denoiser is not None and self.start_from is None:
@@ -120,6 +126,18 @@ class TrainingJob:
         if (stage.low_resolution_size is None) != (self.stage == "base"):
             mistakes.append("denoiser must have a low_resolution_size for a super-resolution stage, none for a base")
         return mistakes
+
+    def reading_mistakes(self) -> list[str]:
+        brought = {
+            "denoiser": self.denoiser,
+            "stage_from": self.stage_from,
+            "text_encoder": self.text_encoder,
+            "data": self.data,
+        }
+        given = [name for name, value in brought.items() if value is not None]
+        return [
+            f"stage {TEXT_ENCODER} trains the model's own by its world's captions; leave {', '.join(given)} out"
+        ] * bool(given)
 
     def data_mistakes(self) -> list[str]:
         try:

@@ -24,7 +24,7 @@ from . import checkpoints
 from .building import build_model, step_seed
 from .data import batches
 from .data_source import DataSource
-from .job import TrainingJob
+from .job import TEXT_ENCODER, TrainingJob
 from .objectives import objective
 from .pictures import check_unchanged, picture_set
 
@@ -157,8 +157,11 @@ class Trainer:
         with (self.output / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         tqdm.write(json.dumps(line))
-        grid = self.with_average(self.sample_grid)
-        grid.save(self.output / f"samples-{self.steps_done:08d}.png")
+        self.with_average(lambda: self.save_samples(self.output / f"samples-{self.steps_done:08d}.png"))
+
+    def save_samples(self, path: Path) -> None:
+        """Something to look at, under that path."""
+        self.sample_grid().save(path)
 
     def sample_grid(self) -> Image.Image:
         """Four seeds a row for each of the job's sample prompts."""
@@ -174,10 +177,17 @@ class Trainer:
         return grid
 
 
-def train(job: TrainingJob) -> Path:
-    """Train, resuming from the newest checkpoint in the output; returns the model's folder."""
+def trainer(job: TrainingJob) -> Trainer:
+    """Of what the job trains, resuming from the newest checkpoint in its output."""
     kind = Trainer
     if job.captioner is not None:
         from .captioning import CaptionTrainer as kind  # type: ignore[assignment]
-    kind(job).run()
+    elif job.stage == TEXT_ENCODER:
+        from .reading import ReadingTrainer as kind  # type: ignore[assignment]
+    return kind(job)
+
+
+def train(job: TrainingJob) -> Path:
+    """Train to the end; returns the model's folder."""
+    trainer(job).run()
     return Path(job.output) / "model"

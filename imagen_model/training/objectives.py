@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import diffusion
 from ..denoising_unet import DenoisingUNet
@@ -17,6 +18,9 @@ from .data import Batch, Batches, Drawings, Pictures, Source
 from .data_source import DataSource
 from .job import InvalidTrainingJob, TrainingJob
 from .pictures import picture_set
+
+# Tokens: a compiled network's text is padded to a multiple of this.
+TEXT_STRIDE = 16
 
 
 class Objective(Protocol):
@@ -69,16 +73,17 @@ class PixelObjective:
     def __init__(self, model: Imagen, job: TrainingJob, device: torch.device) -> None:
         self.model, self.job, self.device = model, job, device
         self.module: nn.Module = model
-        self.run: Any = torch.compile(model) if job.compile else model
+        self.run: Any = torch.compile(model, dynamic=False) if job.compile else model
 
     def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
         job, side = self.job, self.model.config.image_size
         return Batches(source(self.model, job, side, held_out), seed, job.batch_size, side, steps, job.caption_dropout)
 
     def loss(self, batch: Batch) -> Tensor:
-        ids, mask = tokenize(
-            self.model.tokenizer, batch.captions, None, self.model.config.max_text_tokens, cut=self.job.data is not None
-        )
+        limit, cut = self.model.config.max_text_tokens, self.job.data is not None
+        ids, mask = tokenize(self.model.tokenizer, batch.captions, None, limit, cut)
+        if self.job.compile:  # few shapes, each compiled once
+            ids, mask = (F.pad(one, (0, -one.shape[1] % TEXT_STRIDE)) for one in (ids, mask))
         pixels = self.model.to_levels(batch.pictures)
         return self.run(ids.to(self.device), mask.to(self.device), pixels.to(self.device)).loss
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from imagen_model import Imagen
-from imagen_model.best_of import candidate_seed
+from imagen_model.best_of import ClipJudge, candidate_seed
+from imagen_model.caption_judge import CaptionJudge
+from imagen_model.captioner import Captioner
 from imagen_model.catalog import ModelNotFound, find_model
 from imagen_model.clip import Clip
 from imagen_model.flat_colour import RULES
 from imagen_model.generation import GenerationRequest, InvalidRequest, Success
+from imagen_model.illustrations import alt_text
 from imagen_model.imagen_generator import ImagenGenerator
+from imagen_model.teller import Teller
+from imagen_model.text import tokenize
 
 from .clip_folder import write_clip
 
@@ -66,7 +73,7 @@ def test_a_clip_in_the_models_folder_chooses(base: str, tiny: Imagen, denoising:
     prompt, size = "a red circle", {"width": 16, "height": 16}
     plain = [model.generate_image(prompt, seed=candidate_seed(5, number), **size) for number in range(4)]
     without = find_model(str(save(model, tmp_path / "without")))
-    model.judge_by(clip)
+    model.judge_by(ClipJudge(clip))
     folder = save(model, tmp_path / "with")
     there = find_model(str(folder))
     assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
@@ -77,6 +84,39 @@ def test_a_clip_in_the_models_folder_chooses(base: str, tiny: Imagen, denoising:
         assert as_bytes(results[requests.index(kept[0])]) == plain[scores.index(max(scores))].tobytes()
     shutil.rmtree(folder / "clip")
     with pytest.raises(ModelNotFound, match=r"clip has no config\.json"):
+        there.load(device="cpu")
+
+
+@pytest.mark.parametrize("base", ["pixel_decoder", "denoising_unet"])
+def test_a_captioner_and_a_teller_choose(base: str, tiny: Imagen, denoising: Imagen, tmp_path: Path) -> None:
+    model = copy.deepcopy({"pixel_decoder": tiny, "denoising_unet": denoising}[base])
+    prompt, size = "a red circle", {"width": 16, "height": 16}
+    plain = [model.generate_image(prompt, seed=candidate_seed(5, number), **size) for number in range(4)]
+    torch.manual_seed(0)
+    captioner = Captioner.from_pretrained("imagen-small", device="cpu")
+    teller = Teller(sorted({word.lower() for word in alt_text.vocabulary()}), 24, model.text_size)
+    with torch.no_grad():  # untrained, but far from finding all sentences equally likely
+        teller.out.weight.mul_(20)
+    without = find_model(str(save(model, tmp_path / "without")))
+    model.judge_by(CaptionJudge(captioner, teller.eval()))
+    folder = save(model, tmp_path / "with")
+    there = find_model(str(folder))
+    assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
+    ids, mask = tokenize(model.tokenizer, [prompt], 32, 32)
+    with torch.inference_mode():
+        states = model.text_states(ids, mask)
+    read = [one.text for one in captioner.caption(plain)]
+    assert len(set(read)) > 1
+    scores = [teller.log_probability(text, states, mask) for text in read]
+    if base == "pixel_decoder":  # tells pictures apart that read the same
+        bits = [model.log_likelihood(image, prompt) for image in plain]
+        scores = [score - 0.1 * math.log(2) * 3 * 256 * one for score, one in zip(scores, bits, strict=True)]
+    kept = [GenerationRequest(prompt, 5, best_of=4, **size), GenerationRequest("a blue square", 1, best_of=2, **size)]
+    for requests in (kept, kept[::-1]):  # whatever the company
+        results = there.load(device="cpu").generate(requests)
+        assert as_bytes(results[requests.index(kept[0])]) == plain[scores.index(max(scores))].tobytes()
+    shutil.rmtree(folder / "teller")
+    with pytest.raises(ModelNotFound, match=r"teller has no config\.json"):
         there.load(device="cpu")
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from imagen_model import Imagen
+from imagen_model.training import loop
+from imagen_model.training.building import build_model
 from imagen_model.training.data import Batches, Drawings
 from imagen_model.training.job import InvalidTrainingJob, TrainingJob, read_training_job
 from imagen_model.training.loop import Trainer, train
@@ -161,3 +163,47 @@ def test_a_stage_that_does_not_fit_its_model_is_refused(tiny_folder: Path, tmp_p
 
 def test_the_bundled_recipe_is_valid() -> None:
     assert read_training_job("jobs/specs/training/imagen-small-sr0.yaml").super_resolution_index == 0
+
+
+def test_a_text_encoder_learns_alone_what_captions_mean(tmp_path: Path) -> None:
+    job = TrainingJob(
+        output=str(tmp_path / "whole"),
+        model={**TINY, "world": "bilingual_illustrations"},
+        stage="text_encoder",
+        steps=12,
+        batch_size=8,
+        learning_rate=3e-3,
+        warmup_steps=2,
+        precision="fp32",
+        validate_every=6,
+        validation_batches=2,
+        checkpoint_every=5,
+        sample_prompts=("a red circle", "三颗黄色的心"),
+    )
+    whole = train(job)
+    parts = dataclasses.replace(job, output=str(tmp_path / "parts"))
+    for _ in range(3):
+        loop.trainer(parts).run(stop_after=5)
+    one, other = weights(whole), weights(tmp_path / "parts" / "model")  # loaded strictly: the small decoder is gone
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    start = build_model(job).state_dict()
+    assert {name.split(".")[0] for name, tensor in one.items() if not torch.equal(tensor, start[name])} == {
+        "text_encoder"
+    }
+    losses = [
+        json.loads(line)["validation_loss"] for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()
+    ]
+    assert losses[-1] < losses[0]
+    said = (tmp_path / "whole" / "samples-00000012.txt").read_text().splitlines()
+    assert [line.split(" -> ")[0] for line in said] == ["a red circle", "三颗黄色的心"]
+
+
+def test_a_text_encoder_that_cannot_be_trained_so(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidTrainingJob, match="leave denoiser out"):
+        TrainingJob(output="", stage="text_encoder", denoiser=SMALL_STAGE)
+    staged = train(stage_job(tiny_folder, tmp_path / "staged", steps=1))
+    with pytest.raises(InvalidTrainingJob, match="before them"):
+        build_model(TrainingJob(output="", start_from=str(staged), stage="text_encoder"))
+    drawn = TrainingJob(output=str(tmp_path / "x"), model={**TINY, "world": "drawn_world"}, stage="text_encoder")
+    with pytest.raises(InvalidTrainingJob, match="drawn_world has none"):
+        train(drawn)
