@@ -10,8 +10,18 @@ import pyarrow as pa
 import pytest
 
 from pipelines import ray_flow
+from pipelines.batch import run_batch
+from pipelines.job import BatchJob
+from pipelines.progress import Summary
 from pipelines.shard_reader import Shard, read_shard
 from pipelines.stage import Record, Source, Stage, StageConfig
+
+
+def run_inline(job: BatchJob) -> Summary:
+    """One job, and nothing stays patched."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_ray(patch)
+        return run_batch(job)
 
 
 def without_ray(patch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,13 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.job import BatchJob
 from pipelines.manifest import finished_shards
 from pipelines.storage import LocalStore
 from pipelines.verify import verify
 from tests.cluster.nodes import nodes_running, start_job, wait_until
 from tests.faults.outcome import Outcome, look
+from tests.inline import run_inline
 
 ROWS, SHARD_ROWS, BATCH, SLEEP = 1600, 8, 4, 0.1
 SHARDS_AT_A_WORKER = 2
@@ -123,9 +125,7 @@ def test_the_bytes_are_those_of_an_undisturbed_run(story: Story, quiet: Outcome)
 
 @pytest.fixture(scope="module")
 def quiet(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    folder = tmp_path_factory.mktemp("quiet")
-    (folder / "pids").mkdir()
-    asked = {"prompts": str(story.folder / "prompts.parquet"), "output": str(folder / "out"), "sleep": 0.0}
-    asked |= {"shard_rows": SHARD_ROWS, "pids": str(folder / "pids"), "log_file": str(folder / "ray.log")}
-    start_job(asked, folder).communicate(timeout=300)
-    return look(LocalStore(str(folder / "out")))
+    output = str(tmp_path_factory.mktemp("quiet") / "out")
+    job = BatchJob(str(story.folder / "prompts.parquet"), output, model="flat-colour", shard_rows=SHARD_ROWS)
+    run_inline(job)
+    return look(LocalStore(output))

@@ -55,7 +55,7 @@ def test_bytes_depend_on_no_batch_worker_kill_or_server(
     command = [*COMMAND, "generate", prompts, str(killed), "--model", str(folder)]
     command += ["--num-inference-steps", "1", "--guidance-scale", "2", "--shard-rows", "10", "--device", "cpu"]
     command += ["--micro-batch", "2"]
-    process = subprocess.Popen([*command, "--workers", "3"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
     ends = time.time() + 200
     while len(list((killed / "manifest").glob("*.parquet"))) < 2:
         assert process.poll() is None and time.time() < ends, process.communicate()[1]

@@ -19,7 +19,6 @@ from tests.gateway import GATEWAY
 
 from .campaign import Run, campaign, table
 from .kinds import KINDS
-from .scene import layouts_are_known
 
 
 def main() -> int:
@@ -30,7 +29,6 @@ def main() -> int:
     parser.add_argument("--layouts", nargs="+", default=["imagefolder", "webdataset", "parquet"])
     parser.add_argument("--report", type=Path, help="write the counts and every run as JSON")
     asked = parser.parse_args()
-    layouts = asked.layouts if layouts_are_known() else ["imagefolder"]
     seeds = range(asked.first, asked.first + asked.seeds)
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end with the gateway and the drivers
@@ -40,7 +38,7 @@ def main() -> int:
         started = subprocess.run([str(GATEWAY), "start", str(gateway)], check=True, capture_output=True, text=True)
         os.environ |= dict(line.removeprefix("export ").split("=", 1) for line in started.stdout.splitlines())
         try:
-            for run in campaign(gateway, seeds, asked.kinds, layouts):
+            for run in campaign(gateway, seeds, asked.kinds, asked.layouts):
                 runs.append(run)
                 verdict = "good" if run.good else f"BAD {run.stuck} {run.verdict}"
                 print(

@@ -40,7 +40,7 @@ def campaign(gateway: Path, seeds: Sequence[int], kinds: Sequence[str], layouts:
         kind = kinds[number % len(kinds)]
         layout = random.Random(seed).choice(layouts)
         if layout not in quiet:
-            quiet[layout] = quiet_outcome(gateway, layout, prompts)
+            quiet[layout] = quiet_outcome(layout, prompts)
         yield faulted(gateway, seed, kind, layout, prompts, quiet[layout])
 
 

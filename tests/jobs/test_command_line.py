@@ -131,7 +131,7 @@ def test_flags_win_over_the_job_file_and_all_mistakes_are_told_at_once(tmp_path:
 
 
 def test_control_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    table = write_table(tmp_path / "prompts.parquet", [f"a picture of {n}" for n in range(48)])
+    table = write_table(tmp_path / "prompts.parquet", [f"a picture of {n}" for n in range(24)])
     out = tmp_path / "out"
     arguments = ["generate", str(table), str(out), "--workers", "1", "--shard-rows", "8"]
     with subprocess.Popen(

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.exit_codes import exit_code_of
 from jobs.job_files.settings import Notification
 from jobs.notification import Notifier, signature
+from tests.inline import without_ray
 
 from .webhook import receiving
 
@@ -71,15 +75,15 @@ def test_a_run_that_is_told_to_stop_finishes_its_shards_and_says_so(tmp_path: Pa
         assert SECRET not in "".join(path.read_text("utf-8", "ignore") for path in tmp_path.glob("out/.run/*.*"))
 
 
-def test_a_failure_budget_is_told_of_as_soon_as_it_is_exceeded(tmp_path: Path) -> None:
+def test_a_failure_budget_is_told_of_as_soon_as_it_is_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_ray(monkeypatch)
     (tmp_path / "prompts.jsonl").write_text('{"prompt": ""}\n' * 20)
     with receiving() as receiver:
         path = write_job(
             tmp_path, prompts=str(tmp_path / "prompts.jsonl"), max_failures=3, notification={"url": receiver.url}
         )
-        with start("run", str(path)) as run:
-            _, errors = run.communicate(timeout=120)
-        assert run.returncode == 4, errors
+        run = CliRunner().invoke(app, ["job", "run", str(path)])
+        assert run.exception is not None and exit_code_of(run.exception) == 4  # type: ignore[arg-type]
         assert [message["type"] for message in receiver.messages] == [
             "imagegen.start",
             "imagegen.failure_budget",

@@ -1,7 +1,7 @@
 """Fetches a model in a process of its own, for tests that start two or kill one: slow_weights.py MODEL SECONDS LOG.
 
-MODEL is a pickled `RemoteModel` whose URL begins with `slow://`: files of this machine, each read of which takes
-SECONDS and leaves a line in LOG.
+MODEL is a pickled `RemoteModel` whose URL begins with `slow://`: files of this machine, each read of which leaves a
+line in LOG, and takes SECONDS where it is of the weights.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class SlowFileSystem(LocalFileSystem):
         if self.log is not None:
             with self.log.open("a") as log:
                 log.write(f"{Path(path).name} {start}\n")
-        time.sleep(self.seconds)
+        if path.endswith(".safetensors"):
+            time.sleep(self.seconds)
         return super().cat_file(path, start, end, **options)
 
 

@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import entries, job
 from PIL import Image
+from typer.testing import CliRunner
 
 from imagen_model.captioner_source import find_captioner
 from imagen_model.illustrations.drawing import draw
 from imagen_model.illustrations.scene import DrawnObject, ObjectScene
+from jobs.cli import app
 from pipelines import ray_flow
 from pipelines.captioning import CaptionJob, CaptionSummary, run_captioning
 from pipelines.errors import ForeignOutput, InvalidJob, NoFilesMatch, PlanMismatch
@@ -154,13 +156,16 @@ def test_an_unfinished_run_is_refused(
 
 def test_the_command_runs_through_ray_and_exits_honestly(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from jobs.cli import main; main()", "caption", str(folder), str(tmp_path / "out")]
-    first = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
-    assert first.returncode == 3, first.stderr
-    assert "3 captions, 1 failed" in first.stdout and "invalid_image 1" in first.stdout
+    run = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert run.returncode == 3, run.stderr
+    assert "3 captions, 1 failed" in run.stdout and "invalid_image 1" in run.stdout
+    assert rows(tmp_path / "out")[0]["text"] == "A red square on a white background."
+
+
+@pytest.mark.usefixtures("caption")
+def test_the_command_without_failures_ends_with_0_and_tells_it_in_json(folder: Path, tmp_path: Path) -> None:
     (folder / "b2.png").unlink()
-    command[-1] = str(tmp_path / "other")
-    clean = subprocess.run([*command, "--workers", "1", "--json"], capture_output=True, text=True, check=False)
-    assert clean.returncode == 0, clean.stderr
-    report = json.loads(clean.stdout)
+    run = CliRunner().invoke(app, ["caption", str(folder), str(tmp_path / "out"), "--json"])
+    assert run.exit_code == 0, run.stderr
+    report = json.loads(run.stdout)
     assert report["succeeded"] == 3 and report["model_revision"] == find_captioner("imagen-small").revision
-    assert rows(tmp_path / "other")[0]["text"] == "A red square on a white background."

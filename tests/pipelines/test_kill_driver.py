@@ -52,7 +52,7 @@ def test_killed_drivers(table: Callable[..., str], inline: Callable[..., Summary
     quiet, out = tmp_path / "quiet", tmp_path / "out"
     inline(job(prompts, quiet, workers=2, batch_size=4, shard_rows=SHARD))
     moments = random.Random(seed)
-    for sign in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL):
+    for sign in (signal.SIGINT, signal.SIGKILL):
         process = drive(prompts, out, 0.02)
         goal = finished(out) + moments.randint(1, 5)
         wait_for(lambda goal=goal: finished(out) >= goal, process)  # type: ignore[misc]
