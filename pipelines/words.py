@@ -38,6 +38,11 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}".removesuffix(".0")
 
 
+def counted(count: int, noun: str, several: str | None = None) -> str:
+    """1 worker, 2 workers."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
 def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 

@@ -13,7 +13,7 @@ from imagen_model.generation import ErrorCode
 from imagen_model.open_models.options import shown
 
 from ..errors import OWN_FAULT
-from ..words import cut, duration, number, ranges, size_of
+from ..words import counted, cut, duration, number, ranges, seconds, size_of
 from .runs import MOST_LANES, STEPS, RunView
 from .survey import Survey
 
@@ -35,6 +35,10 @@ PARTS = {
     "store": "storing",
     "commit": "committing",
 }
+
+
+# Of a run's start, in their order.
+STARTUP = {"plan": "plan", "imports": "imports", "ray": "Ray", "first_image": "first image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +74,20 @@ def figures(survey: Survey, runs: Sequence[RunView]) -> list[Figure]:
         Figure("Size", size, unit, f"{size_of(census.bytes / good)} a picture" if good else ""),
     ]
     if runs:
-        if fast := [view for view in runs if view.images_per_second]:  # one that made nothing has no speed
-            which = "of the last run" if fast[0] is runs[0] else "of the last that made any"
+        # A run that made nothing has no speed, and a few rows that were retried are no measure.
+        fast = sorted((view for view in runs if view.images_per_second), key=lambda view: view.run.kind == "retry")
+        if fast:
+            which = "of the last run" if fast[0] is runs[0] else "of the last run that made whole shards"
             found.append(Figure("Speed", number(fast[0].images_per_second), "images/s", which))
         total = sum(view.seconds for view in runs)
-        found.append(Figure("Time", duration(total), note=f"{len(runs):,} run{'s' * (len(runs) != 1)}"))
+        found.append(Figure("Time", duration(total), note=counted(len(runs), "run")))
         gpu_hours, costs = sum(view.gpu_hours for view in runs), [v.cost for v in runs if v.cost is not None]
-        if costs:
+        if costs and gpu_hours:
             per_image = f"{number(1000 * sum(costs) / good)} per 1,000 pictures" if good else ""
             found.append(Figure("Cost", f"{sum(costs):,.2f}", note=per_image))
         if gpu_hours:
             found.append(Figure("GPU-hours", number(gpu_hours)))
-        elif not costs:
+        else:
             hours = sum(view.worker_hours for view in runs)
             found.append(Figure("Workers' time", duration(3600 * hours), note="no GPU was used"))
     return found
@@ -125,6 +131,7 @@ def failure_group(survey: Survey, url: str, code: str, count: int) -> dict[str, 
         "numbers": ranges(row["row"] for row in rows),
         "listed": f"Number{'s' * (count > 1)} of {which}{table}",
         "rows": rows[:LISTED],
+        "with_ids": any(row["id"] for row in rows[:LISTED]),
     }
 
 
@@ -176,11 +183,15 @@ def run_context(view: RunView) -> dict[str, Any]:
 
 def sentence(view: RunView) -> str:
     run = view.run
-    made = f"{view.images:,} images ({view.failed:,} failed) in {view.shards:,} shards and {duration(view.seconds)}"
+    shards = counted(view.shards, "shard")
+    made = f"{counted(view.images, 'image')} ({view.failed:,} failed) in {shards} and {seconds(view.seconds)}"
     each = f" with {run.gpus_per_worker:g} GPUs each" if run.gpus_per_worker else ""
     where = f" on {run.host}" if run.host else ""
-    startup = ", ".join(f"{part.replace('_', ' ')} {seconds:.1f} s" for part, seconds in run.startup.items())
-    return f"{made}, {run.workers} workers{each}, begun{where}." + (f" Start: {startup}." if startup else "")
+    took = [(label, run.startup[part]) for part, label in STARTUP.items() if part in run.startup]
+    startup = ", ".join(f"{label} {time:.1f} s" for label, time in took)
+    killed = " It was killed, so its time is counted to its last finished shard." if view.outcome == "killed" else ""
+    workers = counted(run.workers, "worker")
+    return f"{made}, {workers}{each}, begun{where}.{killed}" + (f" Start: {startup}." if startup else "")
 
 
 def lanes_note(view: RunView) -> str:

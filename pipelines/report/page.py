@@ -66,7 +66,8 @@ def render(survey: Survey, url: str, chunks: Sequence[Chunk], price: float | Non
         runs=[run_context(view) for view in runs],
         most_charts=MOST_CHARTS,
         steps=STEPS,
-        priced=any(view.cost is not None for view in runs),
+        priced=any(view.cost for view in runs),
+        on_gpus=any(view.gpu_hours for view in runs),
         spreads=distributions(survey.rows, survey.schema) if survey.schema else [],
         settings=settings(survey, url),
     )

@@ -169,6 +169,7 @@ def test_a_killed_run_is_called_so(table: Callable[..., str], inline: Inline, tm
     run.save(open_store(str(out)))
     write_report(str(out))
     assert '<span class="outcome" data-outcome="killed">' in page_of(out)
+    assert "It was killed, so its time is counted to its last finished shard." in page_of(out)
     (out / run.key).write_bytes(b"no record")
     write_report(str(out))
     assert '<span class="outcome" data-outcome="no record">' in page_of(out)
@@ -217,6 +218,11 @@ def test_the_passes_over_a_shard_are_kept(table: Callable[..., str], inline: Inl
         assert set(first.seconds) == {"load", "generate", "wait", "encode", "store", "commit"}
     write_report(str(copy))
     assert "2 runs" in page_of(copy)
+    write_report(str(out), price_per_gpu_hour=2.5)
+    page = page_of(out)
+    # A few rows made again are no measure of speed; without GPUs nothing is said of what they cost.
+    assert "of the last run that made whole shards" in page
+    assert "Cost" not in page and "GPU-hours" not in page and "no GPU was used" in page
 
 
 def test_what_a_model_takes_to_warm_up_is_told(table: Callable[..., str], inline: Inline, tmp_path: Path) -> None:

@@ -163,7 +163,10 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 // Times in the reader's own zone.
 for (const time of document.querySelectorAll("time")) {
   time.title = time.textContent;
-  time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  time.textContent = new Date(time.dateTime).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "exact" in time.dataset ? "medium" : "short",
+  });
 }
 
 const theme = at("theme");
