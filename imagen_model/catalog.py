@@ -19,6 +19,7 @@ from .flat_colour import FlatColourGenerator
 from .generation import Generator, RequestRules
 from .hub import HubSnapshot, find_on_hub
 from .hub_model import HubModel
+from .nearest import did_you_mean
 from .open_models.folder import FIRST_STAGE, INDEX, UnusableModel, check_here, is_diffusers, model_files
 from .open_models.options import NO_OPTIONS, ModelOptions
 from .open_models.rules import read_model
@@ -120,10 +121,11 @@ def find_place(name: str) -> tuple[Path, HubSnapshot | None]:
     fetched = None if snapshot is None else snapshot.held()
     if fetched is not None and is_model(fetched):
         return fetched, snapshot
-    known = ", ".join([*bundled_models(), FLAT_COLOUR])
+    known = [*bundled_models(), FLAT_COLOUR]
     raise ModelNotFound(
-        f"no model called {name!r}; give one of the bundled ({known}), a folder written by "
+        f"no model called {name!r}; give one of the bundled ({', '.join(known)}), a folder written by "
         "Imagen.save_pretrained or by a diffusers pipeline, or the hub id of such a model"
+        f"{did_you_mean(name, known)}"
     )
 
 

@@ -15,8 +15,8 @@ from pipelines.storage import Store, open_store
 
 from .console import print_json, say
 from .exit_codes import ExitCode, exit_code_of, retry_helps
-from .job_files.reading import InvalidJobFile, load_job
-from .job_files.runs import check_here, new_context
+from .job_files.reading import InvalidJobFile, draft_job, load_job
+from .job_files.runs import all_mistakes, new_context
 from .job_files.times import Times
 from .run import run_command
 
@@ -76,10 +76,12 @@ def check_files(files: list[Path]) -> int:
     wrong = 0
     for file in files:
         try:
-            job = load_job(file)
-            check_here(job, job.resolved(new_context(job, os.environ)))
-        except InvalidJobFile as mistakes:
-            say(f"imagegen: {mistakes}")
+            job = draft_job(file)
+            mistakes = all_mistakes(job, os.environ)
+            if mistakes:
+                raise InvalidJobFile(job.source, mistakes)
+        except InvalidJob as problem:
+            say(f"imagegen: {problem}")
             wrong += 1
         else:
             print(f"{file}: right")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+from imagen_model.nearest import did_you_mean
 from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
 
 from .credential_files import CredentialFiles, credential_files
@@ -43,6 +44,7 @@ class Pool:
     price_per_gpu_hour: float | None = None
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         at_least("workers", self.workers, 1)
         at_least("gpus_per_worker", self.gpus_per_worker, 0)
         at_least("cpus_per_worker", self.cpus_per_worker, 0.01)
@@ -224,5 +226,22 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if match is None:
-        raise InvalidJob(f"size must be like 64x64 (width x height), got {text!r}")
+        raise InvalidJob(f"size must be WIDTHxHEIGHT in pixels, such as 64x64, got {text!r:.80}{size_meant(text)}")
     return int(match[1]), int(match[2])
+
+
+def size_meant(text: str) -> str:
+    """From "64", "64 x 64" or "64*64" to what an error message ends with."""
+    sides = re.findall(r"\d{1,5}", text)
+    return f"; did you mean {sides[0]}x{sides[-1]}?" if 1 <= len(sides) <= 2 else ""
+
+
+def check_device(text: str) -> None:
+    """Raises:
+    InvalidJob: no device is called like that.
+    """
+    if re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", text) is None:
+        number = re.fullmatch(r"(?:cuda|gpu)?\W?(\d{1,3})", text.lower())
+        called = {"gpu": "cuda", "nvidia": "cuda"}.get(text.lower(), text)
+        near = f"; did you mean cuda:{number[1]}?" if number else did_you_mean(called, ("auto", "cpu", "cuda"))
+        raise InvalidJob(f"device must be auto, cpu, cuda or cuda:NUMBER such as cuda:1, got {text!r:.80}{near}")

@@ -9,6 +9,7 @@ store (full, denied) must stop a job, what hits one object is tried again and th
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import uuid
@@ -259,5 +260,11 @@ class LocalStore:
 
     def make_folder(self, folder: Path) -> None:
         if folder not in self.made:
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:
+                if self.root.exists():
+                    raise  # another run's sweep came between
+                # As in /proc: no folder can be made there, and no other try will help.
+                raise NotADirectoryError(errno.ENOTDIR, "no folder can be made there", str(self.root)) from error
             self.made.add(folder)

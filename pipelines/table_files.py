@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,6 +55,8 @@ class TableFiles:
         self.remote = is_remote(prompts)
         check_answers(prompts)
         try:
+            if not self.remote:
+                check_readable(Path(root))
             self.paths, base = reading(lambda: self.find(root), prompts, answered=False)
         except PermissionError as error:
             raise UnreadableTable(f"{prompts} cannot be read ({error}); grant permission to read it") from error
@@ -80,9 +83,12 @@ class TableFiles:
         for path in self.paths:
             found = FORMATS.get(PurePosixPath(path).suffix.lower())
             if found is None:
+                sheet = PurePosixPath(path).suffix.lower() in {".xlsx", ".xls", ".ods"}
+                remedy = (
+                    "save the sheet as CSV" if sheet else f"give --input-format, one of: {', '.join(sorted(NAMED))}"
+                )
                 raise TableError(
-                    f"the format of {path} cannot be told from its name (known: {', '.join(FORMATS)}); "
-                    "give the input format"
+                    f"the format of {path} cannot be told from its name (known: {', '.join(FORMATS)}); {remedy}"
                 )
             by_format.setdefault(found, path)
         if len(by_format) > 1:
@@ -121,6 +127,25 @@ class TableFiles:
         copy = folder / "source"
         reading(lambda: self.filesystem.get_file(self.paths[index], str(copy)), self.url(index))
         return lambda: copy.open("rb")
+
+
+def check_readable(root: Path) -> None:
+    """A folder that may not be listed looks like an empty one to fsspec, and its rows would be missing in silence.
+
+    Raises:
+        PermissionError: of the folder, of one below it, or of one above it.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            raise error
+
+    try:
+        root.stat()
+    except OSError as error:  # what is not there may be a glob
+        refuse(error)
+    for _, folders, _ in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if not hidden(PurePosixPath(name))]
 
 
 def hidden(path: PurePosixPath) -> bool:

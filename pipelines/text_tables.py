@@ -27,6 +27,7 @@ from .text_lines import INVALID, TEXT, Row, decode, lines, parse_object, storabl
 
 MAX_COLUMNS = 1000
 MAX_FIELD = 4 * 2**20  # characters of one CSV field: an unclosed quote must not swallow a whole file
+DELIMITERS = (";", "\t", "|")
 BATCH = 4096  # rows in memory
 MAX_PARAGRAPH = 2**20  # characters
 CAPTION_FILES = {"coco": read_coco, "conceptual-captions": read_conceptual_captions}
@@ -160,11 +161,20 @@ def tsv_values(open_file: Callable[[], Any]) -> Iterator[tuple[list[str], str | 
             yield text.split("\t"), problem
 
 
+def delimiter_of(header: bytes) -> str:
+    """What parts the columns, by the header: a comma, where there is one; else what spreadsheets write elsewhere."""
+    found = max(DELIMITERS, key=lambda mark: header.count(mark.encode()))
+    return found if b"," not in header and found.encode() in header else ","
+
+
 def csv_values(open_file: Callable[[], Any]) -> Iterator[tuple[list[str], str | None]]:
     csv.field_size_limit(MAX_FIELD)
     with open_file() as file:
+        delimiter = delimiter_of(next(lines(file), b""))
+    with open_file() as file:
         # A byte that is not UTF-8 becomes a lone surrogate, so that only the row that has it is refused.
-        reader = csv.reader(line.decode("utf-8", "surrogateescape") for line in lines(file))
+        texts = (line.decode("utf-8", "surrogateescape") for line in lines(file))
+        reader = csv.reader(texts, delimiter=delimiter)
         while True:
             try:
                 values = next(reader)

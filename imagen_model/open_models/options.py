@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ..generation import ErrorCode, InvalidRequest
+from ..nearest import did_you_mean
 
 DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("model", "sequential")
@@ -123,7 +124,7 @@ def shown_value(value: Any) -> str:
 
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
     if value is not None and value not in known:
-        raise refusal(f"{name} must be one of {', '.join(known)}, got {value!r:.40}")
+        raise refusal(f"{name} must be one of {', '.join(known)}, got {value!r:.40}{did_you_mean(value, known)}")
 
 
 def refusal(message: str) -> InvalidRequest:

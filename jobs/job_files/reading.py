@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from imagen_model.nearest import did_you_mean
 from pipelines.credential_files import credential_files
 from pipelines.encoding import Encoder
 from pipelines.errors import InvalidJob
@@ -19,6 +20,8 @@ from pipelines.job import BatchJob
 from .lines import Document, Mistake, Place, read_document
 from .references import REFERENCED, BadReference, RunContext
 from .settings import JobFile, name_from
+
+SIGNING = ("c2pa_certificate", "c2pa_key")
 
 
 class InvalidJobFile(InvalidJob):
@@ -31,12 +34,13 @@ class InvalidJobFile(InvalidJob):
 
 @dataclass(frozen=True, slots=True)
 class LoadedJob:
-    """A job file that is right by itself.
+    """A job file that is right by itself, or the draft of one.
 
     Args:
         path: None where there was none, only flags.
         text: of the file.
         flags: names of the settings that were given beside it, and are taken as they are.
+        mistakes: of a draft; then `settings` are those that are right, with the defaults of the others.
     """
 
     path: Path | None
@@ -44,26 +48,37 @@ class LoadedJob:
     document: Document
     settings: JobFile
     flags: frozenset[str]
+    mistakes: tuple[Mistake, ...] = ()
 
     @property
     def name(self) -> str:
         return self.settings.name or name_from(self.path.stem if self.path else "job")
 
+    @property
+    def wrong(self) -> frozenset[str]:
+        """Settings that mistakes are about."""
+        return frozenset(str(mistake.place[0]) for mistake in self.mistakes if mistake.place)
+
     def resolved(self, context: RunContext) -> JobFile:
         """The settings with their references put in. Raises InvalidJobFile."""
+        job = self.with_references(context)
+        if job.mistakes:
+            raise InvalidJobFile(self.source, list(job.mistakes))
+        return job.settings
+
+    def with_references(self, context: RunContext) -> LoadedJob:
+        """The same with references put in; a draft where that cannot be done."""
         values = self.settings.model_dump()
-        mistakes = []
+        mistakes = list(self.mistakes)
         for place in REFERENCED:
             section = values if len(place) == 1 else values[place[0]]
-            if section is None or section[place[-1]] is None or place[0] in self.flags:
+            if section is None or section[place[-1]] is None or place[0] in self.flags | self.wrong:
                 continue
             try:
                 section[place[-1]] = context.resolve(section[place[-1]])
             except BadReference as problem:
                 mistakes.append(self.mistake(place, str(problem)))
-        if mistakes:
-            raise InvalidJobFile(self.source, mistakes)
-        return JobFile(**values)
+        return replace(self, settings=JobFile(**values), mistakes=tuple(mistakes))
 
     def mistake(self, place: Place, message: str) -> Mistake:
         return Mistake(place, f"{'.'.join(map(str, place))}: {message}", self.document.line(place))
@@ -78,6 +93,19 @@ def load_job(path: Path | None, flags: Mapping[str, Any] | None = None) -> Loade
 
     Raises:
         InvalidJobFile: it cannot be read, or settings are unknown, missing, wrong, or do not go together.
+    """
+    job = draft_job(path, flags)
+    if job.mistakes:
+        raise InvalidJobFile(job.source, list(job.mistakes))
+    return job
+
+
+def draft_job(path: Path | None, flags: Mapping[str, Any] | None = None) -> LoadedJob:
+    """The same with its mistakes, so that others can be looked for too.
+
+    Raises:
+        InvalidJobFile: it is no YAML, or holds no settings.
+        InvalidJob: it cannot be read.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     source = f"the job file {path}" if path else "the settings"
@@ -96,16 +124,18 @@ def load_job(path: Path | None, flags: Mapping[str, Any] | None = None) -> Loade
     values = {**document.values, **given}
     mistakes = list(document.mistakes)
     try:
-        settings = JobFile(**values)
+        JobFile(**values)
     except ValidationError as problem:
-        settings = None
         mistakes += field_mistakes(problem, document)
     wrong = {mistake.place[0] for mistake in mistakes if mistake.place}
     mistakes += together({name: value for name, value in values.items() if name not in wrong}, document)
     mistakes += bad_references({name: value for name, value in values.items() if name not in given}, document)
-    if mistakes or settings is None:
-        raise InvalidJobFile(source, mistakes)
-    return LoadedJob(path, text, document, settings, frozenset(given))
+    wrong = {mistake.place[0] for mistake in mistakes if mistake.place}
+    if wrong & {*SIGNING}:  # the one says nothing without the other
+        wrong |= {*SIGNING}
+    right = {name: value for name, value in values.items() if name not in wrong}
+    settings = JobFile(**{"prompts": "x", "output": "x"} | right)
+    return LoadedJob(path, text, document, settings, frozenset(given), tuple(mistakes))
 
 
 def field_mistakes(problem: ValidationError, document: Document) -> Iterator[Mistake]:
@@ -123,6 +153,10 @@ def field_mistakes(problem: ValidationError, document: Document) -> Iterator[Mis
                 message = f"{name} is no setting; {known_names(place)}"
             case "value_error":
                 message = f"{name}: {error['ctx']['error']}"
+            case "literal_error":
+                known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+                got = f"got {error['input']!r:.80}{did_you_mean(error['input'], known)}"
+                message = f"{name}: {lower_first(error['msg'])}, {got}"
             case _:
                 message = f"{name}: {lower_first(error['msg'])}, got {error['input']!r:.80}"
         yield Mistake(place, message, line)
@@ -161,8 +195,8 @@ def together(values: Mapping[str, Any], document: Document) -> Iterator[Mistake]
     yield from said(lambda: Encoder(**{"image_format": "png", **picture}), "quality")
     size = {name: values[name] for name in ("size", "width", "height") if name in values}
     yield from said(lambda: BatchJob("x", "x", **size), "size")
-    pair = [name for name in ("c2pa_certificate", "c2pa_key") if values.get(name) is not None]
-    yield from said(lambda: credential_files(*map(values.get, ("c2pa_certificate", "c2pa_key"))), *pair[:1])
+    pair = [name for name in SIGNING if values.get(name) is not None]
+    yield from said(lambda: credential_files(*map(values.get, SIGNING)), *pair[:1])
     schedule = values.get("schedule")
     if isinstance(schedule, dict) and (schedule.get("cron") is None) == (schedule.get("every") is None):
         both = "both given; give one of the two" if schedule.get("cron") else "both missing; give one of the two"

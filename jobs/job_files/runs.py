@@ -78,26 +78,45 @@ def check_here(job: LoadedJob, settings: JobFile) -> None:
         InvalidJobFile: with every mistake.
         PipelineError: a store or server does not answer.
     """
-    mistakes: list[Mistake] = []
-    batch = settings.batch_job()
+    mistakes = list(mistakes_here(job, settings))
+    if mistakes:
+        raise InvalidJobFile(job.source, mistakes)
+
+
+def all_mistakes(job: LoadedJob, environment: Mapping[str, str]) -> list[Mistake]:
+    """Of a draft: its own, and those of its other settings here."""
+    job = job.with_references(new_context(job, environment))
+    return [*job.mistakes, *mistakes_here(job, job.settings)]
+
+
+def mistakes_here(job: LoadedJob, settings: JobFile) -> Iterator[Mistake]:
+    """As `check_here`, of the settings that no mistake is known of."""
+    place = "model" if settings.endpoint is None else "endpoint"
     try:
-        source = source_of(batch)
-    except (ModelNotFound, InvalidJob) as problem:
-        mistakes.append(job.mistake(("model",) if settings.endpoint is None else ("endpoint",), str(problem)))
-    else:
-        mistakes += (job.mistake((name,), message) for name, message in not_taken(source.rules, batch.parameters()))
-    try:
-        TableFiles(settings.prompts, settings.input_format)
-    except (TableError, InvalidJob) as problem:
-        mistakes.append(job.mistake(("prompts",), str(problem)))
+        batch = settings.batch_job()
+    except InvalidJob as problem:  # settings that do not go together, of which the server's is the one to leave out
+        yield job.mistake((place,), str(problem))
+        return
+    if not job.wrong & {"model", "endpoint"}:
+        try:
+            source = source_of(batch)
+        except (ModelNotFound, InvalidJob) as problem:
+            yield job.mistake((place,), str(problem))
+        else:
+            for name, message in not_taken(source.rules, batch.parameters()):
+                yield job.mistake((name,), message)
+    if "prompts" not in job.wrong:
+        try:
+            TableFiles(settings.prompts, settings.input_format)
+        except (TableError, InvalidJob) as problem:
+            yield job.mistake(("prompts",), str(problem))
     try:
         check_credentials(batch.credential_files, Encoder(settings.image_format, settings.quality))
     except InvalidJob as problem:
         name = "c2pa_key" if str(problem).startswith("c2pa_key") else "c2pa_certificate"
-        mistakes.append(job.mistake((name,), str(problem).removeprefix(f"{name}: ")))
-    mistakes += (job.mistake(("notification", name), message) for name, message in wrong_notification(settings))
-    if mistakes:
-        raise InvalidJobFile(job.source, mistakes)
+        yield job.mistake((name,), str(problem).removeprefix(f"{name}: "))
+    for name, message in wrong_notification(settings):
+        yield job.mistake(("notification", name), message)
 
 
 def not_taken(rules: RequestRules, parameters: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -8,17 +8,17 @@ knows them and every wrong one is told at once; `pipelines.job` checks them agai
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from imagen_model.generation import MAX_BEST_OF, MAX_SEED, MAX_SIDE
-from imagen_model.open_models.options import MAX_MICRO_BATCH, ModelOptions
 from imagen_model.post_processing import parse_steps
 from pipelines.errors import InvalidJob
-from pipelines.job import BatchJob, FailureBudget, Pool
+from pipelines.job import BatchJob, FailureBudget, Pool, check_device, parse_size
+from pipelines.model_options import ModelOptionFields, Text
 from pipelines.rows import MAX_IMAGES
 
 from .times import check_cron, parse_interval
@@ -33,6 +33,25 @@ def checked_budget(value: object) -> object:
     except InvalidJob:
         raise ValueError(f"it must be a count like 20 or a share like 5%, got {value!r:.80}") from None
     return value
+
+
+def checked_size(value: object) -> object:
+    """Also of a bare number, which YAML has for no text."""
+    if value is not None:
+        said(parse_size, str(value))
+    return value
+
+
+def checked_device(text: str) -> str:
+    said(check_device, text)
+    return text
+
+
+def said(check: Callable[[str], object], text: str) -> None:
+    try:
+        check(text)
+    except InvalidJob as problem:
+        raise ValueError(str(problem).partition(" ")[2]) from None  # the setting's name stands before it
 
 
 def checked_zone(name: str) -> str:
@@ -70,7 +89,6 @@ InputFormat = Literal[
     "coco",
     "conceptual-captions",
 ]
-Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class Section(BaseModel):
@@ -129,8 +147,8 @@ class ContactSheet(Section):
     rows: int = Field(3, ge=1, le=12, description="Pictures one above the other on a page.")
 
 
-class JobFile(Section):
-    """A batch job: one prompt table in, one dataset out."""
+class TableJob(Section):
+    """What is made of which table."""
 
     prompts: Text = Field(description="Prompt table: path or URL of a file, a folder or a glob. Takes references.")
     output: Text = Field(description="Folder or URL of the dataset. Takes references.")
@@ -145,8 +163,11 @@ class JobFile(Section):
     prompt_column: Text | None = Field(None, description="Column of the prompts; default prompt, text, ...")
     n: int = Field(1, ge=1, le=MAX_IMAGES, description="Images for each row that does not say it itself.")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="From which rows without a seed get theirs.")
-    size: Annotated[str, StringConstraints(pattern=r"^\d{1,5}[xX]\d{1,5}$")] | None = Field(
-        None, description="Width x height in pixels.", examples=["128x128"]
+    size: Annotated[str | None, BeforeValidator(checked_size)] = Field(
+        None,
+        description="Width x height in pixels.",
+        examples=["128x128"],
+        json_schema_extra={"anyOf": [{"pattern": r"^\d{1,5}[xX]\d{1,5}$", "type": "string"}, {"type": "null"}]},
     )
     width: int | None = Field(None, ge=1, le=MAX_SIDE, description="In pixels, with `height`; or give `size`.")
     height: int | None = Field(None, ge=1, le=MAX_SIDE, description="In pixels, with `width`; or give `size`.")
@@ -180,28 +201,19 @@ class JobFile(Section):
     max_failures: Annotated[str | int | None, BeforeValidator(checked_budget)] = Field(
         None, description="Failure budget: stop after so many failed images.", examples=["5%", 20]
     )
-    lora: Sequence[Text] = Field((), description="LoRA adapters, PATH or PATH=WEIGHT. For diffusers models, as these:")
-    scheduler: Text | None = Field(None, description="Such as euler, dpm++ or a class of diffusers; default its own.")
-    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(None, description="Default by the device.")
-    micro_batch: Annotated[int, Field(ge=1, le=MAX_MICRO_BATCH)] | Literal["auto"] | None = Field(
-        None, description="Rows that a network runs on, always; part of the plan. auto measures which is best, once."
-    )
-    attention_slicing: bool = Field(False, description="Less memory, slower.")
-    vae_tiling: bool | None = Field(None, description="Decode in tiles; default only above 4 megapixels.")
-    offload: Literal["model", "sequential"] | None = Field(None, description="Weights wait in the CPU's memory.")
-    compile: bool = Field(False, description="Compile the network's repeated blocks.")
-    fast: bool = Field(False, description="Fastest kernels; last bits may differ between runs.")
-    long_prompts: Literal["refuse", "truncate"] | None = Field(
-        None, description="What happens to a prompt that no text encoder reads whole; default refuse."
-    )
-    no_safety_checker: bool = Field(False, description="Leave the model's safety checker out.")
-    watermark: bool = Field(False, description="The pipeline's own invisible watermark.")
+
+
+class JobFile(ModelOptionFields, TableJob):
+    """A batch job: one prompt table in, one dataset out."""
+
     workers: int | None = Field(None, ge=1, description="Worker processes; default what Ray finds.")
     gpus_per_worker: float | None = Field(None, ge=0, description="Default 1 where there are GPUs.")
     cpus_per_worker: float = Field(1.0, ge=0.01, description="CPUs of each worker.")
     batch_size: int | None = Field(None, ge=1, description="Images computed together; changes no image.")
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")] = Field(
-        "auto", description="auto, cpu, cuda or cuda:1."
+    device: Annotated[str, AfterValidator(checked_device)] = Field(
+        "auto",
+        description="auto, cpu, cuda or cuda:1.",
+        json_schema_extra={"pattern": r"^(auto|cpu|cuda(:\d{1,3})?)$"},
     )
     ray_address: Text | None = Field(None, description="Of a Ray cluster to join. Takes references.")
     price_per_gpu_hour: float | None = Field(None, ge=0, description="In any currency, for the cost in the report.")
@@ -222,10 +234,13 @@ class JobFile(Section):
         """Raises:
         InvalidJob: settings do not go together.
         """
-        values = {name: getattr(self, name) for name in type(self).model_fields if name not in OUTSIDE}
+        values = {
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name not in {*OUTSIDE, *ModelOptionFields.model_fields}
+        }
         pool = Pool(**{name: values.pop(name) for name in Pool.__dataclass_fields__})
-        options = ModelOptions(**{name: values.pop(name) for name in ModelOptions.__dataclass_fields__})
-        return BatchJob(**values, pool=pool, options=options)
+        return BatchJob(**values, pool=pool, options=self.options())
 
 
 # What `pipelines.job.BatchJob` does not have: it is not of the dataset.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from imagen_model.open_models.options import ModelOptions
 from imagen_model.post_processing import MAX_UPSCALED
 
 from ..credential_files import CredentialFiles, credential_files
+from ..errors import InvalidJob
+from ..job import check_device
+from ..model_options import ModelOptionFields
 
 MAX_N = 10  # pictures of one request, as in OpenAI's API
 
 
-class ServeSettings(BaseModel):
-    """Apart from the model and its options none of it changes a pixel, and only `metadata` and a
-    certificate a byte of a file.
+class ServeSettings(ModelOptionFields):
+    """With the options of diffusers models. Apart from the model and these none of it changes a pixel, and only
+    `metadata` and a certificate a byte of a file.
 
     Args:
         model: name or URL as `pipelines.weights.find_source` takes it.
@@ -25,7 +27,6 @@ class ServeSettings(BaseModel):
         max_replicas: with it Serve scales from `replicas` up to so many, by what waits.
         gpus_per_replica: None for 1 where there are GPUs, else 0; a fraction shares one.
         cpus_per_replica: reserved for each.
-        lora ... watermark: of a diffusers model, as in `imagen_model.open_models.options.ModelOptions`.
         batch_size: most pictures computed together; None for the model's own choice.
         device: auto, cpu, cuda or cuda:1.
         max_queue: pictures that may wait or be made at once; a request beyond is answered 429 at once.
@@ -55,18 +56,6 @@ class ServeSettings(BaseModel):
     max_replicas: int | None = Field(default=None, ge=1)
     gpus_per_replica: float | None = Field(default=None, ge=0)
     cpus_per_replica: float = Field(default=1.0, ge=0)
-    lora: tuple[str, ...] = ()
-    scheduler: str | None = None
-    dtype: str | None = None
-    micro_batch: int | str | None = None
-    attention_slicing: bool = False
-    vae_tiling: bool | None = None
-    offload: str | None = None
-    compile: bool = False
-    fast: bool = False
-    long_prompts: str | None = None
-    no_safety_checker: bool = False
-    watermark: bool = False
     batch_size: int | None = Field(default=None, ge=1)
     device: str = "auto"
     max_queue: int = Field(default=256, ge=MAX_N, le=100_000)
@@ -88,18 +77,21 @@ class ServeSettings(BaseModel):
     keep_days: float = Field(default=30.0, gt=0)
     cors_origins: str | None = None
 
-    def options(self) -> ModelOptions:
-        """Raises:
-        InvalidRequest: one of them is out of range.
-        """
-        return ModelOptions(**{name: getattr(self, name) for name in ModelOptions.__dataclass_fields__})
-
     @property
     def credential_files(self) -> CredentialFiles | None:
         """Raises:
         InvalidJob: one of the two is missing.
         """
         return credential_files(self.c2pa_certificate, self.c2pa_key)
+
+    @field_validator("device")
+    @classmethod
+    def device_is_one(cls, text: str) -> str:
+        try:
+            check_device(text)
+        except InvalidJob as problem:
+            raise ValueError(str(problem).partition(" ")[2]) from None
+        return text
 
     @model_validator(mode="after")
     def replicas_fit(self) -> ServeSettings:

@@ -13,6 +13,7 @@ import yaml
 
 from imagen_model.generation import GenerationRequest, InvalidRequest
 from imagen_model.open_models.options import ModelOptions
+from jobs.job_command import check_files
 from jobs.job_files.reading import InvalidJobFile, load_job
 from jobs.job_files.references import BadReference, RunContext
 from jobs.job_files.runs import check_here, new_context
@@ -21,7 +22,7 @@ from jobs.job_files.settings import OUTSIDE, JobFile
 from pipelines.encoding import EXTENSIONS
 from pipelines.errors import InvalidJob
 from pipelines.formats import OUTPUT_FORMATS
-from pipelines.job import BatchJob, Pool
+from pipelines.job import BatchJob, Pool, parse_size
 from pipelines.table_files import NAMED
 
 SPECS = Path("jobs/specs")
@@ -122,6 +123,50 @@ def test_what_is_not_here_is_told_at_once_too(tmp_path: Path) -> None:
     ):
         assert any(line == at and words in message for at, message in found), found
     assert len(found) == 6
+
+
+def test_check_tells_what_is_wrong_and_what_is_not_here_in_one_round(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        tmp_path,
+        "prompts: nowhere.csv\noutput: ${NOT_SET_HERE}\nsize: 64\nmodel: imagen-smal\ndevice: gpu\n"
+        "image_format: jpg\nnotification: {url: 'ftp://x'}\nseeed: 3\n",
+    )
+    right = tmp_path / "right.yaml"
+    (tmp_path / "prompts.csv").write_text("prompt\na\n")
+    right.write_text(f"prompts: {tmp_path}/prompts.csv\noutput: out\nmodel: flat-colour\n")
+    assert check_files([path, tmp_path / "absent.yaml", right]) == 2
+    said = capsys.readouterr()
+    for words in (
+        "line 1: prompts: no file matches 'nowhere.csv'",
+        "line 2: output: the environment variable NOT_SET_HERE is not set",
+        "line 3: size: must be WIDTHxHEIGHT in pixels, such as 64x64, got '64'; did you mean 64x64?",
+        "did you mean imagen-small?",
+        "line 5: device: must be auto, cpu, cuda or cuda:NUMBER such as cuda:1, got 'gpu'; did you mean cuda?",
+        "got 'jpg'; did you mean jpeg?",
+        "line 7: notification.url: it must begin with https",
+        "line 8: seeed is no setting; is seed meant?",
+        "cannot read the job file",
+    ):
+        assert words in said.err
+    assert said.out == f"{right}: right\n"
+
+
+@pytest.mark.parametrize(
+    ("device", "near"),
+    [("gpu", "cuda"), ("GPU:1", "cuda:1"), ("0", "cuda:0"), ("cuda1", "cuda:1"), ("CPU", "cpu"), ("mps", "")],
+)
+def test_a_device_that_is_none(device: str, near: str) -> None:
+    with pytest.raises(InvalidJob, match=f"got '{device}'" + (f"; did you mean {near}\\?$" if near else "$")):
+        Pool(device=device)
+
+
+@pytest.mark.parametrize(("size", "near"), [("64", "64x64"), ("64 x 32", "64x32"), ("64*32", "64x32"), ("big", "")])
+def test_a_size_that_is_none(size: str, near: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        parse_size(size)
+    assert str(caught.value).endswith(f"; did you mean {near}?" if near else f"got {size!r}")
 
 
 def test_references() -> None:

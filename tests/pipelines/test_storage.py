@@ -181,6 +181,11 @@ def test_a_read_only_disk(mount: Callable[[str], Path]) -> None:
         check_writable(LocalStore(str(mount("ro") / "out")))
 
 
+def test_a_place_that_takes_no_folder() -> None:
+    with pytest.raises(errors.StoreDenied, match="/proc/imagegen cannot be used as an output folder"):
+        check_writable(LocalStore("/proc/imagegen"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_no_permission_to_write(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,32 @@ def test_no_files_and_mixed_formats(tmp_path: Path) -> None:
         TableFiles(str(tmp_path))
     with pytest.raises(errors.InvalidJob, match="xlsx"):
         TableFiles(str(tmp_path), "xlsx")
+
+
+def test_a_folder_that_may_not_be_listed_is_refused_and_not_taken_for_an_empty_one() -> None:
+    with tempfile.TemporaryDirectory() as root:
+        inner = Path(root, "table", "inner")
+        inner.mkdir(parents=True)
+        (inner / "a.csv").write_text("prompt\nx\n")
+        Path(root).chmod(0o755)
+        inner.chmod(0o300)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)  # root may list every folder
+            for place in (inner.parent, inner):
+                with pytest.raises(errors.UnreadableTable, match="grant permission to read it"):
+                    TableFiles(str(place))
+        finally:
+            os.seteuid(user)
+            inner.chmod(0o700)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_csv_of_a_spreadsheet_with_other_delimiters(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "a.csv").write_text(f'prompt{mark}seed\n"a, b{mark} c"{mark}7\n')
+    (row,) = read(tmp_path / "a.csv", tmp_path)
+    assert (row["prompt"], row["seed"]) == (f"a, b{mark} c", "7")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
