@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from imagen_model.generation import (
     MAX_SEED,
+    PARAMETERS,
     ErrorCode,
     Failure,
     GenerationRequest,
@@ -23,6 +24,7 @@ from .text_lines import INVALID
 
 MAX_IMAGES = 100  # a row
 MAX_ID = 1000  # characters
+SIDES = ("width", "height")
 INTEGERS = ("seed", "width", "height", "num_inference_steps", "top_k", "best_of")
 NUMBERS = ("guidance_scale", "top_p", "temperature")
 TEXTS = ("negative_prompt", "post_processing")
@@ -92,6 +94,32 @@ def requests_of(
         return Failure(refusal.code, refusal.message)
 
 
+def known_settings(
+    cells: Mapping[str, Cell], row: int, columns: ColumnMap, defaults: Defaults, rules: RequestRules
+) -> dict[str, object]:
+    """Of a row that is refused, the seed, size and parameters that its first picture would have had, as far as each is
+    right by itself. Arguments as of `requests_of`."""
+    if cells.get(INVALID) is not None:
+        return {}
+    given = {part: cells.get(column) for part, column in columns.parts.items()}
+    known: dict[str, object] = {}
+    for together in (("width", "height", "size"), *((part,) for part in (*INTEGERS, *NUMBERS) if part not in SIDES)):
+        parts = {part: given[part] for part in together if part in given}
+        try:
+            found = row_settings(parts, {part: defaults.parameters.get(part) for part in together})
+            GenerationRequest(prompt="x", **{"seed": 0, **found})  # type: ignore[arg-type]
+        except InvalidRequest:
+            continue
+        known |= found
+        if together == ("seed",) and not found:
+            known["seed"] = derived_seed(defaults.seed, id_text(given.get("id")), row, 0)
+    try:
+        whole = rules.resolve(GenerationRequest(prompt="x", **{"seed": 0, **known}))  # type: ignore[arg-type]
+    except InvalidRequest:
+        return known
+    return {name: getattr(whole, name) for name in (*SIDES, *PARAMETERS)} | known
+
+
 def prompt_text(value: Cell) -> str:
     if missing(value) or value == "":
         raise InvalidRequest(ErrorCode.EMPTY_PROMPT, "prompt is missing; give at least one word")
@@ -140,7 +168,7 @@ def row_settings(given: Mapping[str, Cell], defaults: Mapping[str, object]) -> d
         if part in INTEGERS:
             own[part] = whole_number(value)
         elif part in NUMBERS:
-            own[part] = number(value)
+            own[part] = number(value, part)
         elif part in TEXTS:
             own[part] = decoded(value, part)
         elif part == "size":
@@ -197,9 +225,13 @@ def whole_number(value: Cell) -> Cell:
     return value
 
 
-def number(value: Cell) -> Cell:
+def number(value: Cell, name: str) -> Cell:
     if isinstance(value, Decimal):
         return float(value) if value.is_finite() else str(value)
+    if isinstance(value, str) and DECIMAL.fullmatch(value.strip().replace(",", ".")) and "," in value:
+        point = value.strip().replace(",", ".")
+        bad = ErrorCode.INVALID_PARAMETER
+        raise InvalidRequest(bad, f"{name} has a decimal comma, got {value!r:.80}; write {point:.80}")
     if isinstance(value, str) and DECIMAL.fullmatch(value.strip()):
         return float(value)
     return value

@@ -13,7 +13,7 @@ from imagen_model.generation import PARAMETERS, ErrorCode, Failure, GenerationRe
 from .columns import ColumnMap
 from .manifest import FAILED, FILTERED, MAX_MESSAGE, Entry, ManifestSchema, now, safe_text
 from .plan import Settings
-from .rows import Defaults, id_text, requests_of
+from .rows import Defaults, id_text, known_settings, requests_of
 from .shard_reader import ROW
 
 
@@ -132,11 +132,13 @@ def refusal(
     recipe: Recipe,
     worker: str,
 ) -> Entry:
-    """One entry for a row that never became a request. Its text is kept in a form that any reader can hold."""
+    """One entry for a row that never became a request, with what is sure of it. Its text is kept in a form that any
+    reader can hold."""
     parts = recipe.columns.parts
     entry = base_entry(row, safe_text(row_id), 0, shard, recipe, worker)
     entry["prompt"] = safe_text(cells.get(parts["prompt"]))
     entry["negative_prompt"] = safe_text(cells.get(parts.get("negative_prompt", "")))
+    entry |= known_settings(cells, row, recipe.columns, recipe.defaults, recipe.rules)
     return failed_entry(entry | passed, failure.code, failure.message)
 
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_model.flat_colour import RULES
-from imagen_model.generation import ErrorCode, Failure, GenerationRequest
+from imagen_model.generation import PARAMETERS, ErrorCode, Failure, GenerationRequest
 from pipelines.columns import ALIASES, map_columns
-from pipelines.rows import Defaults, derived_seed, id_text, requests_of
+from pipelines.rows import Defaults, derived_seed, id_text, known_settings, requests_of
+from pipelines.text_lines import INVALID
 
 DEFAULTS = Defaults(("flat-colour",), seed=7)
 
@@ -61,6 +62,7 @@ def made(cells: dict[str, Any], **defaults: Any) -> list[GenerationRequest]:
         ({"prompt": "a", "n": "many"}, "invalid_parameter"),
         ({"prompt": "a", "n": True}, "invalid_parameter"),
         ({"prompt": "a", "guidance_scale": "high"}, "invalid_parameter"),
+        ({"prompt": "a", "guidance_scale": "1,5"}, "invalid_parameter"),
         ({"prompt": "a", "guidance_scale": 1e9}, "invalid_parameter"),
         ({"prompt": "a", "steps": 0}, "invalid_parameter"),
         ({"prompt": "a", "steps": 5}, "invalid_parameter"),  # this model has no such parameter
@@ -155,3 +157,22 @@ def test_whatever_a_row_holds_it_is_requests_or_a_reason(others: dict[str, Any],
     else:
         assert 1 <= len(found) <= 100
         assert len({request.seed for request in found}) == len(found) or "seed" not in others
+
+
+def known(cells: dict[str, Any], **defaults: Any) -> dict[str, object]:
+    columns = map_columns(["prompt", *[name for name in cells if name != "prompt"]])
+    return known_settings(cells, 3, columns, Defaults(("flat-colour",), 7, **defaults), RULES)
+
+
+def test_what_is_known_of_a_refused_row_is_kept() -> None:
+    own = {"seed": 5, "width": 64, "height": 64}
+    defaults = {name: RULES.defaults.get(name) for name in PARAMETERS}
+    assert known({"prompt": "", "seed": "5", "width": 64}) == own | defaults
+    # A value that is wrong is not known, and takes no other with it; neither does a size that this model lacks.
+    found = known({"prompt": "a", "seed": "x", "size": "63x63", "id": "one"})
+    assert (found.get("seed"), found["width"], found["height"]) == (None, 63, 63)
+    found = known({"prompt": "a", "seed": 2, "width": -1}, parameters={"height": 64})
+    assert found["seed"] == 2 and found.get("width") != -1
+    # Without a seed of its own it has the one from which its first picture would have been drawn.
+    assert known({"prompt": "", "id": "one"})["seed"] == derived_seed(7, "one", 3, 0)
+    assert known({"prompt": "", INVALID: "broken line", "seed": 2}) == {}
