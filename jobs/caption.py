@@ -8,10 +8,12 @@ from typing import Any
 
 from pipelines.captioning import CaptionJob, CaptionSummary, run_captioning
 from pipelines.job import Pool
+from pipelines.words import counted
 
 from .console import print_json
-from .display import ProgressLine, duration
+from .display import duration, failure_lines
 from .exit_codes import ExitCode
+from .progress_line import ProgressLine
 from .run import show_warning
 
 
@@ -31,15 +33,15 @@ def caption_command(
 
 def describe_captions(summary: CaptionSummary) -> str:
     lines = [
-        f"{summary.output}: {summary.pictures:,} pictures, {summary.succeeded:,} captions, {summary.failed:,} failed, "
+        f"{summary.output}: {counted(summary.pictures, 'picture')}, {counted(summary.succeeded, 'caption')}, "
+        f"{summary.failed:,} failed, "
         f"captioner of {summary.model} ({summary.model_revision})"
     ]
-    if summary.codes:
-        lines.append("failures: " + ", ".join(f"{code} {count:,}" for code, count in summary.codes.items()))
+    lines += failure_lines(summary.codes, summary.examples)
     if summary.shards_made:
         lines.append(
             f"this run: {summary.made:,} pictures in {duration(summary.seconds)}, "
-            f"{summary.pictures_per_second:.1f} pictures/s on {summary.workers} workers"
+            f"{summary.pictures_per_second:.1f} pictures/s on {counted(summary.workers, 'worker')}"
         )
     else:
         lines.append("this run: nothing was left to do")

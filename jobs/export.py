@@ -7,8 +7,9 @@ import dataclasses
 from pipelines.export import Export, export
 
 from .console import print_json
-from .display import ShardLine, size_of
+from .display import size_of
 from .exit_codes import ExitCode
+from .progress_line import ShardLine
 
 
 def export_command(source: str, output: str, output_format: str, as_json: bool) -> int:

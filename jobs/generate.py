@@ -14,10 +14,10 @@ from pipelines.errors import InvalidJob
 from pipelines.job import Pool
 from pipelines.retry import retry_failed
 
-from .display import ProgressLine
 from .job_files.reading import load_job
 from .job_files.runs import new_context
 from .metrics import serving
+from .progress_line import ProgressLine
 from .run import finish, followed_by, run_command, show_warning
 
 

@@ -15,7 +15,7 @@ from pipelines.stopping import stopping_on_sigterm
 from pipelines.storage import open_store
 
 from .console import print_json, say
-from .display import ProgressLine, describe_summary
+from .display import describe_summary
 from .exit_codes import ExitCode, status_of
 from .job_files.reading import LoadedJob
 from .job_files.references import RunContext
@@ -23,6 +23,7 @@ from .job_files.runs import check_here
 from .job_files.settings import JobFile
 from .metrics import serving
 from .notification import Notifier
+from .progress_line import ProgressLine
 
 STATES = {
     ExitCode.SUCCESS: "succeeded",

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,30 +14,38 @@ from pipelines.calibrating import settled
 from pipelines.content_credentials import check_server_credentials
 from pipelines.errors import InvalidJob
 from pipelines.job import Pool
+from pipelines.stage import Source
+from pipelines.steps import step
 from pipelines.weights import find_source
 
 from .console import say
 from .exit_codes import ExitCode
+from .job_files.lines import Document
+from .job_files.reading import InvalidJobFile, field_mistakes
+from .progress_line import Line
+
+if TYPE_CHECKING:
+    from pipelines.online.running import Running
+    from pipelines.online.settings import ServeSettings
 
 
 def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, log_file: str | None) -> int:
     try:
-        from pipelines.online.running import check_address, server_running
+        from pipelines.online.running import check_address
         from pipelines.online.settings import ServeSettings
     except ModuleNotFoundError as error:
         raise InvalidJob(f"{error.name} is not installed; run pip install '.[serve]' in imagegen's folder") from error
     try:
         settings = ServeSettings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as problem:
-        lines = [f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors()]
-        raise InvalidJob("the settings cannot be used:\n" + "\n".join(lines)) from None
+        raise InvalidJobFile("the settings", list(field_mistakes(problem, Document({}, {}, ())))) from None
     check_server_credentials(settings.credential_files)
     port = check_address(settings, host, port, anonymous)
-    source = find_source(settings.model, settled(settings.model, settings.options(), Pool(device=settings.device)))
     try:
-        with server_running(settings, source, host, port, log_file) as server, until_told() as told:
+        with Line() as line, prepared(settings, host, port, log_file) as (source, server), until_told() as told:
+            line.end_line()
             print(f"imagegen: {source.name} listens on {server.url} (Ctrl-C stops it)", flush=True)
-            told.wait()
+            server.wait(told)
             say("imagegen: stopping; requests in flight are finished (Ctrl-C again drops them)")
             finished = server.drain(settings.deadline)
     except KeyboardInterrupt:
@@ -46,6 +54,18 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
     if not finished:
         say("imagegen: stopped; some requests were not finished within the deadline")
     return ExitCode.SUCCESS if finished else ExitCode.ERROR
+
+
+@contextmanager
+def prepared(settings: ServeSettings, host: str, port: int, log_file: str | None) -> Iterator[tuple[Source, Running]]:
+    """The model and a server of it that is up. Raises as `find_source` and `server_running`."""
+    from pipelines.online.running import server_running
+
+    step(f"reading the model {settings.model}")
+    options = settled(settings.model, settings.options(), Pool(device=settings.device))
+    source = find_source(settings.model, options)
+    with server_running(settings, source, host, port, log_file) as server:
+        yield source, server
 
 
 @contextmanager

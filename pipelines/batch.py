@@ -26,9 +26,11 @@ from .reporting import reporting
 from .running import Follow, Ground, Startup, run_pending
 from .shard_reader import Shard
 from .stage import Source
+from .steps import step
 from .storage import LocalStore, Store, check_writable, open_store
 from .table_files import TableFiles
 from .weights import find_source
+from .words import counted
 
 ENDPOINT_WORKERS = 2  # each has a batch of requests under way
 
@@ -54,6 +56,7 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
     found = source or source_of(job)
     job.check_model_takes_it(found.rules)
     files = TableFiles(job.prompts, job.input_format)
+    step(f"reading the prompts {job.prompts} and the output {job.output}")
     store = open_store(job.output)
     check_output(store)
     check_writable(store)
@@ -78,6 +81,8 @@ def run_batch(job: BatchJob, follow: Follow = unheard, source: Source | None = N
         workers = 0
         with reporting(store.url, job.report and bool(pending)):
             if pending:
+                shards = counted(tally.shards_total, "shard")
+                step(f"{counted(tally.rows_total, 'row')} in {shards}, {tally.shards_done:,} done before")
                 follow(tally.progress())
                 budget = FailureBudget.parse(job.max_failures)
                 workers = run_pending(ground, pending, pool_of(job), tally, startup, follow, budget, job.log_file)
@@ -113,7 +118,9 @@ def with_micro_batch(job: BatchJob, rows: int | str | None) -> BatchJob:
 
 def source_of(job: BatchJob) -> Source:
     if job.endpoint is None:
+        step(f"reading the model {job.model}")
         return find_source(job.model, job.options)
+    step(f"asking the server at {job.endpoint}")
     from .endpoint import find_endpoint
 
     return find_endpoint(job.endpoint, job.model)

@@ -26,6 +26,7 @@ from imagen_model.open_models.options import AUTO, ModelOptions
 from .job import Pool
 from .model_cache import cache_folder
 from .stage import Source
+from .steps import step
 from .weights import find_source
 
 CALIBRATIONS = "calibrations.json"
@@ -94,6 +95,7 @@ def calibrate(
         known = read_calibrations().get(key)
         if known is not None and not again:
             return Calibration(**known, known=True)
+        step(f"measuring which micro-batch of {source.name} is best at {width}x{height}, once; it takes minutes")
         try:
             found = call(measure_model, source, pool.device, width, height, steps)
         except TypeError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,7 +28,8 @@ from .lease import Lease
 from .manifest import COUNTS
 from .pictures import COLUMNS, Pictures, find_pictures
 from .progress import Tally
-from .running import Follow, default_log, known_error
+from .running import Follow, default_log, known_error, loading, tell_of_ray
+from .steps import step
 from .storage import Store, check_writable, open_store
 
 PLAN = ".run/captions.json"
@@ -53,6 +55,7 @@ class CaptionJob:
 class CaptionSummary:
     """Args:
     pictures, succeeded, failed, codes: of the whole output, earlier runs included.
+    examples: what one picture of each of `codes` failed with.
     made: pictures captioned or refused by this run; pictures_per_second: of them.
     shards, shards_made: in all; by this run.
     """
@@ -62,6 +65,7 @@ class CaptionSummary:
     succeeded: int
     failed: int
     codes: dict[str, int]
+    examples: dict[str, str]
     made: int
     shards: int
     shards_made: int
@@ -85,7 +89,9 @@ def run_captioning(job: CaptionJob, follow: Follow = unheard) -> CaptionSummary:
         KeyboardInterrupt: likewise.
     """
     begun = time.time()
+    step(f"reading the captioner of {job.model}")
     source = find_captioner(job.model)
+    step(f"looking for pictures in {job.images}")
     pictures = find_pictures(job.images)
     store = open_store(job.output)
     agree(store, job, source, pictures)
@@ -101,7 +107,7 @@ def run_captioning(job: CaptionJob, follow: Follow = unheard) -> CaptionSummary:
         tally = Tally(sum(pictures.rows.values()), rows_done, len(pictures.rows), len(done), 1)
         workers = run_missing(job, source, pictures, store, lease, missing, tally, follow) if missing else 0
         whole = sum((count(store, number) for number in sorted(done)), Census())
-        whole += Census(tally.images, tally.codes, tally.bytes)
+        whole += Census(tally.images, tally.codes, tally.bytes, tally.places)
         store.sweep()
     return CaptionSummary(
         output=store.url,
@@ -109,6 +115,7 @@ def run_captioning(job: CaptionJob, follow: Follow = unheard) -> CaptionSummary:
         succeeded=whole.succeeded,
         failed=whole.failed,
         codes=dict(whole.codes.most_common()),
+        examples=failure_examples(store, whole),
         made=tally.images,
         shards=len(pictures.rows),
         shards_made=tally.made_shards,
@@ -131,6 +138,7 @@ def run_missing(
     follow: Follow,
 ) -> int:
     """Caption these shards; returns the number of workers."""
+    tell_of_ray(job.pool)
     from .ray_flow import choose_workers, ray_running, run_shards
 
     follow(tally.progress())
@@ -138,6 +146,7 @@ def run_missing(
     config = CaptionConfig(pictures.root, pictures.layout, store.url, batch, job.pool.device)
     with ray_running(job.pool, job.log_file or default_log(store)):
         workers = choose_workers(job.pool, len(missing))
+        step(loading(f"the captioner of {source.name}", workers.count, len(missing)))
         shards = list(pictures.shards(store, missing))
         with closing(run_shards(shards, COLUMNS, source, config, workers, CaptionStage)) as records:
             for record in records:
@@ -195,6 +204,16 @@ def count(store: Store, shard: int) -> Census:
     """From the footer of a shard's captions."""
     footer = pq.read_metadata(pa.BufferReader(store.read(captions_key(shard))))
     counts = json.loads(footer.metadata[COUNTS])
-    codes = Census().codes
-    codes.update(counts["codes"])
-    return Census(footer.num_rows, codes, counts["bytes"])
+    codes = Counter[str](counts["codes"])
+    return Census(footer.num_rows, codes, counts["bytes"], dict.fromkeys(codes, shard))
+
+
+def failure_examples(store: Store, census: Census) -> dict[str, str]:
+    """What one picture of each code failed with, the commonest code first."""
+    found = {}
+    for code, _ in census.codes.most_common():
+        data = pa.BufferReader(store.read(captions_key(census.places[code])))
+        rows = pq.read_table(data, columns=["file_name", "error_code", "error_message"]).to_pylist()
+        row = next(row for row in rows if row["error_code"] == code)
+        found[code] = f"{row['file_name']}: {row['error_message']}"
+    return found

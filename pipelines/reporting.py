@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import OutputLocked, PipelineError
+from .steps import step
 
 PAGE = "report.html"
 FOLDER = ".report/"  # what the page loads
@@ -32,6 +33,7 @@ def reporting(output: str, wanted: bool) -> Iterator[None]:
 
 
 def try_report(output: str) -> None:
+    step(f"writing the report {PAGE}")
     from .report import write_report
 
     try:

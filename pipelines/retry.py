@@ -32,9 +32,11 @@ from .prompt_table import PromptTable, open_table, planned_files
 from .reporting import reporting
 from .running import Follow, Ground, Startup, run_pending
 from .stage import Source
+from .steps import step
 from .storage import Store, check_writable, open_store
 from .table_files import TableFiles
 from .weights import find_source
+from .words import counted
 
 
 def retry_failed(
@@ -66,6 +68,7 @@ def retry_failed(
         PlanMismatch: the table or the model has changed since.
     """
     startup = Startup(time.time(), {})
+    step(f"looking for failed rows in {output}")
     store = open_store(output)
     plan = load_plan(store)
     source = source or find_source(plan.called, replace(ModelOptions.of(plan.settings.options), offload=offload))
@@ -88,6 +91,7 @@ def retry_failed(
         workers = 0
         with reporting(store.url, report and bool(pending)):
             if pending:
+                step(f"{counted(sum(failures.values()), 'failed row')} in {counted(len(pending), 'shard')}")
                 follow(tally.progress())
                 workers = run_pending(
                     ground, pending, pool or Pool(), tally, startup, follow, FailureBudget(), log_file, wanted

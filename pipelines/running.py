@@ -28,8 +28,10 @@ from .prompt_table import PromptTable
 from .rows import Defaults
 from .shard_reader import Shard
 from .stage import Record, Source, StageConfig
+from .steps import step
 from .stopping import STOP
 from .storage import LocalStore, Store
+from .words import counted
 from .work import Recipe
 
 Follow = Callable[[Progress], None]
@@ -91,6 +93,7 @@ def run_pending(
         OutputLocked: another run took the output over.
     """
     since = time.time()
+    tell_of_ray(pool)
     from .ray_flow import choose_workers, ray_running, run_shards
 
     since = startup.mark("imports", since)
@@ -102,6 +105,7 @@ def run_pending(
     with ray_running(pool, log_file or default_log(store)):
         workers = choose_workers(pool, len(pending))
         tally.workers = workers.count
+        step(loading(ground.source.name, workers.count, len(pending)))
         since = startup.mark("ray", since)
         run = Run(
             run=run_id,
@@ -185,6 +189,16 @@ def known_error(record: Record) -> PipelineError:
     if not (isinstance(kind, type) and issubclass(kind, PipelineError)):
         kind = WorkersFailed
     return kind(record.fatal)
+
+
+def loading(name: str, workers: int, shards: int) -> str:
+    """The step that lasts until the first shard is done."""
+    return f"loading {name} on {counted(workers, 'worker')}; then the first of {counted(shards, 'shard')}"
+
+
+def tell_of_ray(pool: Pool) -> None:
+    """Before it is imported, which takes seconds by itself."""
+    step("starting Ray on this machine" if pool.cluster is None else f"joining the Ray cluster at {pool.cluster}")
 
 
 def default_log(store: Store) -> str | None:

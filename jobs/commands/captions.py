@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, CpusPerWorker, Device, GpusPerWorker, LogFile, RayAddress, Workers, pool_of
+from .options import (
+    AsJson,
+    BatchSize,
+    CpusPerWorker,
+    Device,
+    GpusPerWorker,
+    LogFile,
+    Quiet,
+    RayAddress,
+    Workers,
+    pool_of,
+)
 
 
 def caption(
@@ -24,6 +35,7 @@ def caption(
     device: Device = None,
     ray_address: RayAddress = None,
     log_file: LogFile = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write an alt text for every picture. Run again to go on after any interruption."""

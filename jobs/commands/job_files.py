@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..exit_codes import ExitCode
-from .options import AsJson, MetricsHost, MetricsPort
+from .options import AsJson, MetricsHost, MetricsPort, Quiet
 
 job = typer.Typer(
     help="Run a job file here or on a Ray cluster, check it, and look after what runs.",
@@ -48,6 +48,7 @@ def run(
             "0 also for failed rows and for errors that would come again (a wrong file, an output being written).",
         ),
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the job here, on this machine or the cluster that the file names; run again to go on."""

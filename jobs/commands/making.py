@@ -30,6 +30,7 @@ from .options import (
     Offload,
     Output,
     PricePerGpuHour,
+    Quiet,
     RayAddress,
     Scheduler,
     VaeTiling,
@@ -113,11 +114,12 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, its time and bytes; write nothing.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Make an image for every row of a prompt table. Run again to go on after any interruption."""
     flags = dict(locals())
-    for name in ("job", "dry_run", "as_json"):
+    for name in ("job", "dry_run", "quiet", "as_json"):
         flags.pop(name)
     from ..generate import generate_command
 
@@ -140,6 +142,7 @@ def retry(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write OUTPUT/report.html at the end.")] = True,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the failed rows again, and nothing else."""

@@ -22,6 +22,7 @@ from .options import (
     MicroBatch,
     NoSafetyChecker,
     Offload,
+    Quiet,
     Scheduler,
     VaeTiling,
     Watermark,
@@ -89,10 +90,11 @@ def serve(
         bool, typer.Option("--allow-anonymous", help="Let everybody in, on any --host.")
     ] = False,
     log_file: Annotated[str | None, typer.Option(help="Where Ray's messages go; default nowhere.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Answer OpenAI's Images API with the same generator; Ctrl-C finishes what is in flight and stops."""
     flags = dict(locals())
-    for name in ("host", "port", "allow_anonymous", "log_file"):
+    for name in ("host", "port", "allow_anonymous", "log_file", "quiet"):
         flags.pop(name)
     from ..serve import serve_command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -32,6 +33,17 @@ C2paKey = Annotated[
     str | None, typer.Option(help="PEM file of its private key; both lie in the same place on every node.")
 ]
 LogFile = Annotated[str | None, typer.Option(help="Where Ray's messages go; default OUTPUT/.run/ray.log.")]
+
+
+def hush(quiet: bool) -> None:
+    if quiet:
+        logging.getLogger("imagegen.steps").setLevel(logging.WARNING)  # `pipelines.steps`, not imported for --help
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", callback=hush, help="No steps and no progress; errors, warnings and results only."),
+]
 PricePerGpuHour = Annotated[float | None, typer.Option(help="In any currency, for the cost in the report.")]
 MetricsPort = Annotated[
     int | None,

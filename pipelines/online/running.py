@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,16 @@ from ..errors import InvalidJob, WorkersFailed
 from ..quiet import ray_quiet
 from ..ray_flow import OBJECT_STORE, SPARE_CPUS, root_cause
 from ..stage import Source
+from ..steps import step
+from ..words import counted
 from ..worker_imports import import_path, own_code
 from . import proxy
 from .keys import VARIABLE, read_keys
 from .settings import ServeSettings
 
 APP = "imagegen"
+LOOK = 2.0  # seconds between two looks at whether Ray lives
+STOPPING = 10.0  # seconds for Serve, and then for Ray, to end
 STARTING = 60.0  # seconds for a replica that has loaded its model to say so
 # What Ray does beside the work when nobody asks, as its processes find it in their environment: on two cores it takes
 # 0.18 of one, with these 0.13.
@@ -41,10 +46,33 @@ class Running:
 
     url: str
     handle: Any  # of the ingress
+    gcs: str  # host:port of Ray's control process
 
     def drain(self, seconds: float) -> bool:
-        """Take nothing more; whether all that was in flight is answered within so many seconds."""
-        return bool(self.handle.drain.remote(seconds).result(timeout_s=seconds + 10))
+        """Take nothing more; whether all that was in flight is answered within so many seconds, which it is not where
+        the ingress has ended."""
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
+
+        try:
+            return bool(self.handle.drain.remote(seconds).result(timeout_s=seconds + 10))
+        except (RayError, RayServeException, TimeoutError):
+            return False
+
+    def wait(self, told: threading.Event) -> None:
+        """Until `told` is set.
+
+        Raises:
+            WorkersFailed: Ray's control process has ended, and with it the server. Ray itself would end this process
+                a minute later, without a word.
+        """
+        while not told.wait(LOOK):
+            if not answers(self.gcs) and not told.wait(LOOK) and not answers(self.gcs):
+                raise WorkersFailed(
+                    f"the server at {self.url} is lost: Ray's control process on this machine (gcs_server, {self.gcs}) "
+                    "has ended, killed perhaps because memory was short; start the same command again, and see "
+                    "--log-file. Batches go on where they stopped"
+                )
 
 
 def check_address(settings: ServeSettings, host: str, port: int, anonymous: bool) -> int:
@@ -77,6 +105,7 @@ def server_running(
     Raises:
         WorkersFailed: the model could not be loaded.
     """
+    step("starting Ray on this machine")
     from ray import serve  # before its log handlers are silenced
 
     from ..ray_flow import ray
@@ -98,9 +127,25 @@ def server_running(
         )
         try:
             yield start(settings, source, host, port)
-            serve.shutdown()
+            within(STOPPING, serve.shutdown)
         finally:  # after an interruption this alone, for Serve would wait for what is in flight
-            ray.shutdown()
+            within(STOPPING, ray.shutdown)
+
+
+def within(seconds: float, stop: Callable[[], object]) -> None:
+    """Call it and wait no longer than that: it asks processes that may have ended, as on SIGTERM to all of them."""
+    thread = threading.Thread(target=stop, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), LOOK).close()
+    except OSError:
+        return False
+    return True
 
 
 def replicas_here(settings: ServeSettings) -> int | None:
@@ -113,6 +158,7 @@ def replicas_here(settings: ServeSettings) -> int | None:
 
 
 def start(settings: ServeSettings, source: Source, host: str, port: int) -> Running:
+    import ray
     from ray import serve
 
     from .deployments import application
@@ -122,11 +168,14 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
     url = f"http://{shown}:{port}"
     own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, shown)
     settings = settings.model_copy(update={"own_url": f"http://{own}:{port}", "replicas": replicas_here(settings)})
+    step(f"starting the server at {url}")
     serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port}, logging_config=quiet)
+    replicas = settings.replicas or 1
+    step(f"loading {source.name} in {counted(replicas, 'process', 'processes')}")
     try:
         handle = serve.run(application(settings, source), name=APP, route_prefix="/", logging_config=quiet)
     except RuntimeError as error:
         raise WorkersFailed(f"the server could not be started: {root_cause(error)}") from error
     if not handle.wait_ready.remote(STARTING).result(timeout_s=STARTING + 10):
         raise WorkersFailed("the server was started, but no replica says that it is ready; see --log-file")
-    return Running(url, handle)
+    return Running(url, handle, ray.get_runtime_context().gcs_address)

@@ -158,7 +158,7 @@ def test_the_command_runs_through_ray_and_exits_honestly(folder: Path, tmp_path:
     command = [sys.executable, "-c", "from jobs.cli import main; main()", "caption", str(folder), str(tmp_path / "out")]
     run = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
     assert run.returncode == 3, run.stderr
-    assert "3 captions, 1 failed" in run.stdout and "invalid_image 1" in run.stdout
+    assert "3 captions, 1 failed" in run.stdout and "invalid_image 1, such as " in run.stdout
     assert rows(tmp_path / "out")[0]["text"] == "A red square on a white background."
 
 
