@@ -24,7 +24,9 @@ from pipelines.job import BatchJob
 from pipelines.manifest import SUCCESS, finished_shards, read_manifest
 from pipelines.plan import load_plan
 from pipelines.provenance import Provenance
+from pipelines.steps import step
 from pipelines.storage import open_store
+from pipelines.words import counted
 
 FEWEST = 32  # images of a worker that tell its speed
 ENOUGH = 20_000  # images of a run that are looked at
@@ -83,7 +85,9 @@ def measure(job: BatchJob) -> Measurement:
     """
     source = source_of(job)
     job.check_model_takes_it(source.rules)
+    step(f"measuring: loading {source.name} here")
     generator = source.load(job.pool.batch_size, job.pool.device)
+    step(f"measuring: two batches of {counted(generator.batch_size, 'picture')}")
     asked = [job.request(f"a picture of number {index}") for index in range(generator.batch_size)]
     requests = [source.rules.resolve(request) for request in asked]
     generator.generate(requests)

@@ -13,6 +13,7 @@ from .console import print_json, say
 from .display import duration, size_of
 from .exit_codes import ExitCode
 from .measurement import Measurement, choose_measurement, measure, measurement_of, save_measurement
+from .progress_line import Line
 
 
 def plan_command(
@@ -42,7 +43,8 @@ def measurement(job: BatchJob, file: Path | None, run: str | None) -> Measuremen
     if run is not None:
         return measurement_of(run, job)
     say("plan: measuring one batch here; --from-run OUTPUT or --measurement FILE take what was measured elsewhere")
-    return measure(job)
+    with Line():
+        return measure(job)
 
 
 def describe(question: Question, measured: Measurement, found: Estimate) -> str:

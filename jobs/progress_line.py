@@ -5,6 +5,7 @@ plain log lines. First the steps of the start with the time that each takes, the
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Self, TextIO
 
 from pipelines.progress import Progress
 from pipelines.steps import logger
-from pipelines.words import duration
+from pipelines.words import cut, duration
 
 from . import console
 
@@ -86,7 +87,9 @@ class Line:
     def draw_step(self) -> None:
         if self.at is not None:
             text, since = self.at
-            self.overwrite(f"{text} ... {duration(time.monotonic() - since)}")
+            took = f" ... {duration(time.monotonic() - since)}"
+            # A line that wraps could not be written over.
+            self.overwrite(cut(text, max(20, shutil.get_terminal_size().columns - len(took) - 1)) + took)
 
     def show(self, text: str, finished: bool) -> None:
         if self.quiet:

@@ -23,7 +23,7 @@ from .job_files.runs import check_here
 from .job_files.settings import JobFile
 from .metrics import serving
 from .notification import Notifier
-from .progress_line import ProgressLine
+from .progress_line import Line, ProgressLine
 
 STATES = {
     ExitCode.SUCCESS: "succeeded",
@@ -43,7 +43,9 @@ def run_command(job: LoadedJob, context: RunContext, dry_run: bool, as_json: boo
         if dry_run:
             from .estimate import dry_run as estimate
 
-            print(estimate(settings.batch_job()))
+            with Line():
+                text = estimate(settings.batch_job())
+            print(text)
             return ExitCode.SUCCESS
         about = {"job": job.name, "run_id": context.run_id, "date": context.date, "output": settings.output}
         with Notifier(settings.notification, about) as notifier:
