@@ -20,14 +20,15 @@ def filtered(count: int) -> str:
 def describe_summary(summary: Summary) -> str:
     """The last lines of a run."""
     lines = [
-        f"{summary.output}: {summary.rows:,} rows, {summary.succeeded:,} images, {summary.failed:,} failed"
+        f"{summary.output}: {counted(summary.rows, 'row')}, {counted(summary.succeeded, 'image')}, "
+        f"{summary.failed:,} failed"
         f"{filtered(summary.filtered)}, {size_of(summary.bytes)}, model {summary.model} ({summary.model_revision})"
     ]
     lines += failure_lines(summary.codes, summary.examples)
     if summary.shards_made:
         start = ", ".join(f"{part} {seconds:.1f}" for part, seconds in summary.startup.items())
         lines.append(
-            f"this run: {summary.made_images:,} images in {duration(summary.seconds)}, "
+            f"this run: {counted(summary.made_images, 'image')} in {duration(summary.seconds)}, "
             f"{summary.images_per_second:.1f} images/s on {counted(summary.workers, 'worker')} "
             f"(seconds to start: {start})"
         )

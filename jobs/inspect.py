@@ -7,6 +7,7 @@ import time
 
 from pipelines.status import Status, read_status
 from pipelines.verify import MISSING, Verification, verify
+from pipelines.words import counted
 
 from .console import print_json
 from .display import failed_next, failure_lines, filtered, size_of
@@ -29,7 +30,8 @@ def describe_status(status: Status) -> str:
         f"{status.output}: {'complete' if status.complete else 'not complete'}",
         f"table    {status.prompts}",
         f"model    {status.model} ({status.model_revision})",
-        f"rows     {status.rows_done:,} of {status.rows:,} done, in {status.shards_done:,} of {status.shards:,} shards",
+        f"rows     {status.rows_done:,} of {status.rows:,} done, "
+        f"in {status.shards_done:,} of {counted(status.shards, 'shard')}",
         f"images   {status.succeeded:,} made ({size_of(status.bytes)}), {status.failed:,} failed"
         f"{filtered(status.filtered)}",
     ]
@@ -54,10 +56,11 @@ def verify_command(output: str, clean: bool, as_json: bool) -> int:
 
 
 def describe_verification(output: str, report: Verification) -> str:
-    read = f"{report.rows:,} rows, {report.images:,} images, {size_of(report.bytes)} read back"
+    read = f"{counted(report.rows, 'row')}, {counted(report.images, 'image')}, {size_of(report.bytes)} read back"
     if report.ok:
         return f"{output}: all right; {read}"
-    far = f"{report.shards:,} of {report.planned_shards:,} shards are done, {report.planned_rows:,} rows are planned"
+    planned = f"{counted(report.planned_rows, 'row')} planned"
+    far = f"{report.shards:,} of {counted(report.planned_shards, 'shard')} done, {planned}"
     if report.only_unfinished:
         lines = [f"{output}: not finished; {far}; what is done is all right: {read}"]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from .agreement import agree, check_output, stored_or_none
 from .calibrating import settled
 from .card import write_card
 from .census import Census, count_shards, failure_examples
+from .columns import doubtful
 from .content_credentials import check_credentials
 from .encoding import Encoder
 from .job import DEFAULT_BATCH, BatchJob, FailureBudget, Pool
@@ -186,6 +188,8 @@ def plan_job(
         max(rows - planned, 1), job.pool.expected_workers(), job.pool.batch_size or DEFAULT_BATCH
     )
     if stored is None:
+        for column, part in doubtful(table.columns):
+            warnings.warn(f"the column {column!r} passes through; rename it if {part} is meant", stacklevel=2)
         return dataclasses.replace(wanted, segments=cut((), rows, chosen)), table
     return agree(stored, wanted, job, table, chosen), table
 

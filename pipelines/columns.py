@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import NoPromptColumn
+
+NEAR = 0.72  # of difflib's ratio: "guidance" is still near "guidance_scale"
 
 # In order of preference, compared without case: the first of a part that a table has is taken.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -73,6 +77,18 @@ def map_columns(names: Sequence[str], prompt_column: str | None = None) -> Colum
         )
     taken = set(parts.values())
     return ColumnMap(parts, tuple(name for name in names if name not in taken))
+
+
+def doubtful(columns: ColumnMap) -> list[tuple[str, str]]:
+    """Columns that pass through, though their names are nearly those of a part that the table lacks, each with the
+    name that would make it that part."""
+    lacking = {alias: aliases[0] for part, aliases in ALIASES.items() if part not in columns.parts for alias in aliases}
+    found = []
+    for column in columns.others:
+        name = re.sub(r"\W+", "_", column.strip().lower())
+        close = difflib.get_close_matches(name, lacking, 1, NEAR)
+        found += [(column, lacking[alias]) for alias in close]
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from .encoding import Encoder
 from .errors import InvalidJob
 from .formats import output_format
 from .provenance import NONE, Provenance
-from .rows import MAX_IMAGES
+from .rows import MAX_IMAGES, size_meant
 
 DEFAULT_BATCH = 16
 MANY_WORKERS = 32  # taken for a cluster that was not asked yet; were there fewer, shards are smaller than need be
@@ -228,12 +228,6 @@ def parse_size(text: str) -> tuple[int, int]:
     if match is None:
         raise InvalidJob(f"size must be WIDTHxHEIGHT in pixels, such as 64x64, got {text!r:.80}{size_meant(text)}")
     return int(match[1]), int(match[2])
-
-
-def size_meant(text: str) -> str:
-    """From "64", "64 x 64" or "64*64" to what an error message ends with."""
-    sides = re.findall(r"\d{1,5}", text)
-    return f"; did you mean {sides[0]}x{sides[-1]}?" if 1 <= len(sides) <= 2 else ""
 
 
 def check_device(text: str) -> None:

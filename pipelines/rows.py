@@ -182,7 +182,8 @@ def row_settings(given: Mapping[str, Cell], defaults: Mapping[str, object]) -> d
 def sides(value: Cell, given: Mapping[str, Cell]) -> tuple[int, int]:
     match = SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise InvalidRequest(ErrorCode.INVALID_SIZE, f"size must be like 64x64 (width x height), got {value!r:.80}")
+        meant = size_meant(str(value))
+        raise InvalidRequest(ErrorCode.INVALID_SIZE, f"size must be WIDTHxHEIGHT like 64x64, got {value!r:.80}{meant}")
     width, height = int(match[1]), int(match[2])
     for name, side in (("width", width), ("height", height)):
         other = given.get(name)
@@ -191,6 +192,12 @@ def sides(value: Cell, given: Mapping[str, Cell]) -> tuple[int, int]:
                 ErrorCode.INVALID_SIZE, f"size {value} and {name} {other!r:.80} disagree; give one of the two"
             )
     return width, height
+
+
+def size_meant(text: str) -> str:
+    """From "64", "64 by 64" or "64*64" to what an error message ends with."""
+    numbers = re.findall(r"\d{1,5}", text[:80])
+    return f"; did you mean {numbers[0]}x{numbers[-1]}?" if 1 <= len(numbers) <= 2 else ""
 
 
 def check_model(value: Cell, names: tuple[str, ...]) -> None:

@@ -65,7 +65,7 @@ def test_an_unfinished_output_has_a_status_of_its_own(job: BatchJob, capsys: pyt
         left.unlink()
     assert verify_command(job.output, clean=False, as_json=False) == ExitCode.UNFINISHED
     said = capsys.readouterr().out
-    assert "not finished; 3 of 4 shards are done, 8 rows are planned; what is done is all right" in said
+    assert "not finished; 3 of 4 shards done, 8 rows planned; what is done is all right" in said
     Path(job.output, "images/00002/000000005-0.png").write_bytes(b"damaged")
     assert verify_command(job.output, clean=False, as_json=False) == ExitCode.ERROR
 

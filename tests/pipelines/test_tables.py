@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import errors
-from pipelines.columns import map_columns
+from pipelines.columns import doubtful, map_columns
 from pipelines.prompt_table import open_table
 from pipelines.shard_reader import Piece, Shard, read_shard
 from pipelines.storage import open_store
@@ -295,3 +295,8 @@ def test_only_the_row_groups_needed_are_read(table: Callable[..., str], tmp_path
         assert read_shard(Shard(0, start, start + 10, (Piece(path, start, 10),)), schema).num_rows == 10
     with pytest.raises(errors.UnreadableTable, match=r"prompts\.parquet"):
         read_shard(Shard(0, 5000, 5010, (Piece(path, 5000, 10),)), schema)
+
+
+def test_a_column_that_is_nearly_a_part_is_doubtful() -> None:
+    columns = map_columns(["Prompt", "Guidance", "negative prompt", "seed", "seeds", "style", "note", "category"])
+    assert doubtful(columns) == [("Guidance", "guidance_scale"), ("negative prompt", "negative_prompt")]
