@@ -13,6 +13,7 @@ MODULES_OF_THE_MODEL = {
     "imagen_model.fetching",
     "imagen_model.caption_files",
     "imagen_model.captioner_source",
+    "imagen_model.nearest",
     "imagen_model.notes",
     "imagen_model.open_models.calibration",  # in a process of its own
     "imagen_model.open_models.options",
