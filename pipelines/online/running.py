@@ -67,7 +67,7 @@ class Running:
                 a minute later, without a word.
         """
         while not told.wait(LOOK):
-            if not answers(self.gcs) and not told.wait(LOOK) and not answers(self.gcs):
+            if not listened_to(self.gcs) and not told.wait(LOOK) and not listened_to(self.gcs):
                 raise WorkersFailed(
                     f"the server at {self.url} is lost: Ray's control process on this machine (gcs_server, {self.gcs}) "
                     "has ended, killed perhaps because memory was short; start the same command again, and see "
@@ -139,12 +139,15 @@ def within(seconds: float, stop: Callable[[], object]) -> None:
     thread.join(seconds)
 
 
-def answers(address: str) -> bool:
+def listened_to(address: str) -> bool:
+    """Whether a process has the port, be it too busy to answer."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), LOOK).close()
-    except OSError:
+    except ConnectionRefusedError:
         return False
+    except OSError:
+        return True
     return True
 
 
