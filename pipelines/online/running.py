@@ -24,7 +24,7 @@ from .settings import ServeSettings
 
 APP = "imagegen"
 LOOK = 2.0  # seconds between two looks at whether Ray lives
-STOPPING = 10.0  # seconds for Serve, and then for Ray, to end
+SERVE_STOPPING, RAY_STOPPING = 10.0, 30.0  # seconds to end
 STARTING = 60.0  # seconds for a replica that has loaded its model to say so
 # What Ray does beside the work when nobody asks, as its processes find it in their environment: on two cores it takes
 # 0.18 of one, with these 0.13.
@@ -127,9 +127,9 @@ def server_running(
         )
         try:
             yield start(settings, source, host, port)
-            within(STOPPING, serve.shutdown)
+            within(SERVE_STOPPING, serve.shutdown)
         finally:  # after an interruption this alone, for Serve would wait for what is in flight
-            within(STOPPING, ray.shutdown)
+            within(RAY_STOPPING, ray.shutdown)
 
 
 def within(seconds: float, stop: Callable[[], object]) -> None:
