@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .captioner import Captioner
 from .catalog import CAPTIONER
-from .imagen import single_thread_on_cpu
+from .devices import single_thread_on_cpu
 from .teller import Teller
 
 TELLER = "teller"  # the subfolder

@@ -17,8 +17,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from .captioner_source import find_captioner
 from .catalog import DEFAULT_MODEL, ModelNotFound
-from .devices import choose_device
-from .imagen import quiet_transformers, single_thread_on_cpu
+from .devices import choose_device, single_thread_on_cpu
+from .quiet_loading import quiet_transformers
 
 TILE = 16
 MAX_NEW_TOKENS = 64

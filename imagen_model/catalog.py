@@ -25,6 +25,7 @@ from .open_models.options import NO_OPTIONS, ModelOptions
 from .open_models.rules import read_model
 from .open_models.signature import NotInstalled
 from .open_models.source import DiffusersSource, revision_with
+from .post_processing import COLORIZE, FINISHING
 
 BUNDLED = Path(__file__).parent / "checkpoints"
 # Never published by Google (arXiv 2205.11487 came without code or weights), yet asked for by many.
@@ -268,4 +269,5 @@ def rules_from_config(config: dict[str, Any]) -> RequestRules:
         sizes=tuple((side, side) for side in (final, *(side for side in others if side != final))),
         defaults=defaults,
         limits={"guidance_scale": 20.0},
+        post_processing=FINISHING if config.get("denoiser") else (COLORIZE, *FINISHING),
     )

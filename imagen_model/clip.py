@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPMode
 
 from .captioner import on_white
 from .catalog import ModelNotFound
-from .devices import choose_device
-from .imagen import quiet_transformers, single_thread_on_cpu
+from .devices import choose_device, single_thread_on_cpu
+from .quiet_loading import quiet_transformers
 
 SCALE = 2.5
 BATCH = 16

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -19,3 +22,16 @@ def name_of(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
     return torch.cuda.get_device_name(device)
+
+
+@contextmanager
+def single_thread_on_cpu(device: torch.device) -> Iterator[None]:
+    """One torch thread while decoding on a CPU: sums are then taken in one order on every machine, and a
+    step is too small for a second thread to pay."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .imagen import Imagen, single_thread_on_cpu
+from .devices import single_thread_on_cpu
+from .imagen import Imagen
 from .stages import Conditions, run_stage
 from .text import tokenize
 from .worlds import World, find_world

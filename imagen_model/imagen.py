@@ -10,29 +10,26 @@ Shapes: prompts become (batch, tokens) ids, the text encoder's and the Transform
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer, PreTrainedModel
 from transformers.utils import ModelOutput
-from transformers.utils import logging as transformers_logging
 
 from .best_of import Judge, find_judge
-from .catalog import ModelNotFound, find_folder
+from .catalog import find_folder
 from .config import ImagenConfig
 from .denoiser_config import DEFAULT_STEPS, DenoiserConfig
 from .denoising_unet import DenoisingUNet
 from .pixel_decoder import PixelDecoder
-from .text import TextTransformer, build_text_encoder, text_encoder_config, tokenize
+from .quiet_loading import quiet_transformers
+from .text import TextTransformer, build_text_encoder, text_encoder_config
+from .user_calls import UserCalls
 
 
 @dataclass
@@ -46,7 +43,7 @@ class ImagenOutput(ModelOutput):
     logits: Tensor | None = None
 
 
-class Imagen(PreTrainedModel):
+class Imagen(UserCalls, PreTrainedModel):
     """Text encoder, base stage, super-resolution stages.
 
     A pixel decoder base is a `text_transformer` and a `decoder`, a denoising base a `denoiser`.
@@ -222,123 +219,6 @@ class Imagen(PreTrainedModel):
         steps = self.config.levels - 1
         return (torch.arange(self.config.levels) * 255 + steps // 2) // steps
 
-    # What users call
-
-    def generate_image(self, prompt: str, seed: int = 0, **parameters: Any) -> Image.Image:
-        """One picture.
-
-        Args:
-            prompt: what it shows.
-            seed: 0 to 2**32 - 1; the same seed gives the same picture, alone or in any batch.
-            parameters: `width`, `height`, `guidance_scale`, `temperature`, `top_k`, `top_p`, `negative_prompt`,
-                `num_inference_steps`, `best_of`, `post_processing`; those that the model has.
-
-        Raises:
-            InvalidRequest: a value that cannot be; the message names it, its limit and the remedy.
-        """
-        return self.generate_images([prompt], seeds=[seed], **parameters)[0]
-
-    def generate_images(
-        self, prompts: Sequence[str], seeds: Sequence[int] | None = None, **parameters: Any
-    ) -> list[Image.Image]:
-        """A picture for each prompt; `seeds` default to 0, 1, 2, ...
-
-        Raises:
-            InvalidRequest: for the first prompt that cannot be drawn.
-        """
-        from .generation import Failure, GenerationRequest, InvalidRequest
-        from .imagen_generator import ImagenGenerator
-
-        numbers = range(len(prompts)) if seeds is None else seeds
-        requests = [
-            GenerationRequest(prompt, seed, **parameters) for prompt, seed in zip(prompts, numbers, strict=True)
-        ]
-        images = []
-        for result in ImagenGenerator(self).generate(requests):
-            if isinstance(result, Failure):
-                raise InvalidRequest(result.code, result.message)
-            images.append(result.image)
-        return images
-
-    def colorize(self, image: Image.Image, prompt: str, seed: int = 0, **parameters: Any) -> Image.Image:
-        """A grey picture in colours that fit the prompt; see `colorize.colorize`.
-
-        Args:
-            image: its luma is kept, its colours, if it has any, are not seen.
-            seed, parameters: as of `generate_image`.
-
-        Raises:
-            InvalidRequest: a value that cannot be, or the base is no pixel decoder.
-        """
-        from .colorize import colorize
-        from .generation import GenerationRequest
-        from .imagen_generator import ImagenGenerator
-
-        return colorize(ImagenGenerator(self), image, GenerationRequest(prompt, seed, **parameters))
-
-    def caption(self, image: Image.Image) -> str:
-        """A sentence that says what the picture shows, by the captioner in this model's folder.
-
-        Raises:
-            ModelNotFound: the model came from no folder, or its folder has no captioner.
-            ValueError: the picture cannot be read.
-        """
-        from .captioner import Captioner
-
-        if self.captioner is None:
-            if not self.name_or_path:
-                raise ModelNotFound(
-                    "this model came from no folder, so it has no captioner; use imagen_model.captioner.Captioner, or "
-                    "load a folder with a subfolder captioner/"
-                )
-            # No part of the model's own weights: loaded by the first call, on the model's device.
-            self.captioner = Captioner.from_pretrained(self.name_or_path, device=str(self.device))
-        (result,) = self.captioner.caption([image])
-        if result.error_code is not None:
-            raise ValueError(result.error_message)
-        return result.text
-
-    @torch.no_grad()
-    def log_likelihood(self, image: Image.Image, text: str) -> float:
-        """Bits that the model needs for one subpixel of the picture, given the text: lower is likelier.
-
-        Args:
-            image: brought to the model's size by averaging, to RGB and to the model's levels first.
-        """
-        small = image.convert("RGB").resize((self.config.image_size,) * 2, Image.Resampling.BOX)
-        pixels = self.to_levels(torch.from_numpy(np.array(small))[None]).to(self.device)
-        ids, mask = tokenize(self.tokenizer, [text], None, self.config.max_text_tokens)
-        output = self(ids.to(self.device), mask.to(self.device), pixels)
-        return float(output.loss) / math.log(2)
-
 
 AutoConfig.register(ImagenConfig.model_type, ImagenConfig)
 AutoModel.register(ImagenConfig, Imagen)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No bars and no load report while loading: what is wrong with the weights is raised, not printed."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
-
-
-@contextmanager
-def single_thread_on_cpu(device: torch.device) -> Iterator[None]:
-    """One torch thread while decoding on a CPU: sums are then taken in one order on every machine, and a
-    step is too small for a second thread to pay."""
-    threads = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

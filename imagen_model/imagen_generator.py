@@ -16,15 +16,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from .best_of import candidate_seed, find_judge, log_likelihoods
 from .catalog import rules_from_config
+from .colorize import masks_of, with_given_luma
 from .decoding import decode
-from .devices import choose_device
+from .devices import choose_device, single_thread_on_cpu
 from .generation import ErrorCode, GenerationRequest, InvalidRequest, Result, Success, Watcher
 from .grouped import generate_grouped
-from .imagen import Imagen, single_thread_on_cpu
+from .imagen import Imagen
 from .luma import LumaMasks
 from .post_processing import post_process
 from .progress import Progress, at_size
@@ -51,6 +53,7 @@ class TileShape:
         stages: super-resolution stages that the size needs.
         steps: of the diffusion stages that take the request's number; 0 where none does.
         candidates: that the base draws for each picture.
+        grey: whether the base draws under a grey picture's luma, which each row has of its own.
     """
 
     guided: bool
@@ -58,6 +61,7 @@ class TileShape:
     stages: int = 0
     steps: int = 0
     candidates: int = 1
+    grey: bool = False
 
 
 class ImagenGenerator:
@@ -106,7 +110,7 @@ class ImagenGenerator:
         steps = request.num_inference_steps or 0
         length = self.text_length(ids.shape[1])
         guided, steps = request.guidance_scale != 1.0, steps if stepping else 0
-        return TileShape(guided, length, stages, steps, request.best_of or 1)
+        return TileShape(guided, length, stages, steps, request.best_of or 1, request.grey is not None)
 
     def stages_for(self, side: int) -> int:
         """How many stages make a picture at least that large, or all."""
@@ -115,10 +119,12 @@ class ImagenGenerator:
 
     def group_size(self, key: Hashable) -> int:
         assert isinstance(key, TileShape)
-        return max(1, self.base_rows(key) // key.candidates)
+        return 1 if key.grey else max(1, self.base_rows(key) // key.candidates)
 
     def base_rows(self, shape: TileShape) -> int:
         """Rows of one run of the base."""
+        if shape.grey and shape.candidates == 1:
+            return 1
         return max(1, self.tile // 2) if shape.guided else self.tile
 
     def text_length(self, tokens: int) -> int:
@@ -133,24 +139,22 @@ class ImagenGenerator:
         began = time.perf_counter()
         with single_thread_on_cpu(self.model.device):
             pictures = self.sample(requests, shape, watchers)
-        smooth = shape.stages > 0
-        images = [
-            post_process(at_size(picture.numpy(), request, smooth), request.post_processing)
-            for picture, request in zip(pictures, requests, strict=True)
-        ]
+        images = [self.finish(picture, one, shape) for picture, one in zip(pictures, requests, strict=True)]
         seconds = (time.perf_counter() - began) / len(requests)
         return [Success(image, seconds) for image in images]
 
+    def finish(self, picture: Tensor, request: GenerationRequest, shape: TileShape) -> Image.Image:
+        image = at_size(picture.numpy(), request, smooth=shape.stages > 0)
+        if request.grey is not None:
+            image = with_given_luma(image, request.grey, self.model.config.image_size)
+        return post_process(image, request.post_processing)
+
     @torch.inference_mode()
-    def sample(
-        self,
-        requests: list[GenerationRequest],
-        shape: TileShape,
-        watchers: Mapping[int, Watcher],
-        masks: LumaMasks | None = None,
-    ) -> Tensor:
-        """(requests, side, side, 3) uint8, as the last stage that the size needs makes them; `masks` of the base."""
+    def sample(self, requests: list[GenerationRequest], shape: TileShape, watchers: Mapping[int, Watcher]) -> Tensor:
+        """(requests, side, side, 3) uint8, as the last stage that the size needs makes them."""
         rows = self.base_rows(shape)
+        grey = requests[0].grey  # of the only one
+        masks = None if grey is None else masks_of(self.model, grey)
         # What is missing to the rows of the base is filled up and thrown away.
         filled = requests + [requests[-1]] * (rows - len(requests))
         conditions = self.read(filled, shape)

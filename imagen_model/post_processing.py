@@ -1,5 +1,8 @@
 """Steps that a finished picture goes through, by name: "denoise, sharpen=0.8, upscale=512x512".
 
+`colorize` is the one that the model does itself, while it draws: the picture is then given as a grey one, and this step
+comes first.
+
 What is unusual: a step is whole numbers throughout or Pillow's own filter, so that the bytes depend on the picture
 and the step alone, on every machine. Written in order, applied in order, each step at most once.
 """
@@ -20,11 +23,28 @@ if TYPE_CHECKING:
 MAX_UPSCALED = 8192  # pixels a side
 MAX_SHARPEN = 5.0
 SPACES = " \t\r\n"
-FORMS = {"denoise": "denoise", "sharpen": "sharpen=AMOUNT", "upscale": "upscale=WIDTHxHEIGHT"}
-NAMES = tuple(FORMS)
+COLORIZE = "colorize"
+FORMS = {COLORIZE: COLORIZE, "denoise": "denoise", "sharpen": "sharpen=AMOUNT", "upscale": "upscale=WIDTHxHEIGHT"}
+FINISHING = ("denoise", "sharpen", "upscale")  # what pictures of any model can go through
 
 RADIUS, SIGMA_PIXELS, SIGMA_COLOUR = 2, 1.5, 60.0  # of `denoise`; the last over the sum of |R|, |G| and |B| distances
 BAND = 128  # lines that are denoised at a time: memory for them, not for the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Colorize:
+    """Done by the model, under the grey picture's luma; see `colorize`."""
+
+    name: ClassVar[str] = COLORIZE
+
+    @classmethod
+    def parse(cls, value: str | None) -> Colorize:
+        if value is not None:
+            raise ValueError(f"colorize takes no value, got {value!r:.40}; write colorize alone")
+        return cls()
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        return image
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +129,16 @@ class Upscale:
         return image.resize((self.width, self.height), Image.Resampling.LANCZOS)
 
 
-Step = Denoise | Sharpen | Upscale
-STEPS: tuple[type[Denoise] | type[Sharpen] | type[Upscale], ...] = (Denoise, Sharpen, Upscale)
+Step = Colorize | Denoise | Sharpen | Upscale
+STEPS: tuple[type[Step], ...] = (Colorize, Denoise, Sharpen, Upscale)
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
     """The steps of "denoise, sharpen=0.8, upscale=512x512".
 
     Raises:
-        ValueError: a step is unknown, there twice, or has a value that it does not take; the message names it, the
-            limit and the remedy.
+        ValueError: a step is unknown, there twice, out of its place, or has a value that it does not take; the message
+            names it, the limit and the remedy.
     """
     kinds = {kind.name: kind for kind in STEPS}
     found: list[Step] = []
@@ -129,6 +149,8 @@ def parse_steps(text: str) -> tuple[Step, ...]:
             raise ValueError(f"there is no step {name!r:.40}; the steps are: {', '.join(FORMS.values())}")
         if any(isinstance(step, kind) for step in found):
             raise ValueError(f"{name} is there twice; give each step at most once")
+        if kind is Colorize and found:
+            raise ValueError(f"colorize comes after {found[-1].name}, which needs its picture; write colorize first")
         found.append(kind.parse(value if equals else None))
     return tuple(found)
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
+from imagen_model.generation import ErrorCode
+
 from .formats import output_format
 from .formats.layout import Picture, successes
 from .manifest import FAILED, MAX_MESSAGE, SUCCESS, manifest_bytes, safe_text
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from imagen_model.captioner_source import CaptionerSource
 
 CAPTIONS = "captions"
-INVALID_IMAGE = "invalid_image"
+INVALID_IMAGE = ErrorCode.INVALID_IMAGE.value
 SCHEMA = pa.schema(
     [
         ("file_name", pa.string()),  # the object that holds the picture, relative to the folder of pictures

@@ -27,6 +27,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "temperature": ("temperature",),
     "best_of": ("best_of",),
     "post_processing": ("post_processing",),
+    "grey_image": ("grey_image", "gray_image"),
     "n": ("n",),
     "model": ("model",),
 }

@@ -25,6 +25,7 @@ from imagen_model.generation import (
     ErrorCode,
     Failure,
     GenerationRequest,
+    GreyPicture,
     RequestRules,
     Result,
     SizeRange,
@@ -121,11 +122,21 @@ class EndpointGenerator:
             body["size"] = f"{request.width}x{request.height}"
         given = {name: value for name, value in body.items() if value is not None}
         try:
-            answer = self.server.call("POST", "/v1/images/generations", PATIENCE, given)
+            if request.grey is None:
+                answer = self.server.call("POST", "/v1/images/generations", PATIENCE, given)
+            else:
+                answer = self.server.call("POST", "/v1/images/edits", PATIENCE, given, png_of(request.grey))
         except Refused as refusal:
             return Failure(refusal.code, refusal.message)
         with Image.open(io.BytesIO(base64.b64decode(answer["data"][0]["b64_json"]))) as picture:
             return Success(picture.convert("RGB"), time.perf_counter() - began)
+
+
+def png_of(grey: GreyPicture) -> bytes:
+    """It keeps every pixel."""
+    file = io.BytesIO()
+    grey.image().save(file, "PNG")
+    return file.getvalue()
 
 
 class Refused(Exception):
@@ -151,8 +162,18 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.client.close()
 
-    def call(self, method: str, path: str, patience: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(
+        self,
+        method: str,
+        path: str,
+        patience: float,
+        body: dict[str, Any] | None = None,
+        image: bytes | None = None,
+    ) -> dict[str, Any]:
         """The answer's JSON; what may pass is waited for.
+
+        Args:
+            body: sent as JSON, or with an image as a form.
 
         Raises:
             Refused: the request cannot be answered.
@@ -163,7 +184,10 @@ class Server:
         while True:
             wait, trouble = None, ""
             try:
-                answer = self.client.request(method, path, json=body)
+                if image is None:
+                    answer = self.client.request(method, path, json=body)
+                else:
+                    answer = self.client.request(method, path, data=body, files={"image": ("grey.png", image)})
                 if answer.status_code == 429:  # it is there and busy: no reason to give up
                     silent_since = time.monotonic()
                 if answer.status_code not in PASSING:

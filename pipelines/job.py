@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+from imagen_model.generation import MAX_SEED, GenerationRequest, GreyPicture, InvalidRequest, RequestRules
 from imagen_model.nearest import did_you_mean
 from imagen_model.open_models.options import NO_OPTIONS, ModelOptions
+from imagen_model.post_processing import COLORIZE
 
 from .credential_files import CredentialFiles, credential_files
 from .encoding import Encoder
@@ -17,6 +18,7 @@ from .formats import output_format
 from .provenance import NONE, Provenance
 from .rows import MAX_IMAGES, size_meant
 
+A_PIXEL = GreyPicture(1, 1, b"\0", "")
 DEFAULT_BATCH = 16
 MANY_WORKERS = 32  # taken for a cluster that was not asked yet; were there fewer, shards are smaller than need be
 
@@ -194,7 +196,8 @@ class BatchJob:
         InvalidJob: no request can have these parameters.
         """
         try:
-            return GenerationRequest(prompt=prompt, seed=self.seed, **self.parameters())  # type: ignore[arg-type]
+            grey = A_PIXEL if COLORIZE in (self.post_processing or "") else None  # rows bring their own
+            return GenerationRequest(prompt=prompt, seed=self.seed, grey=grey, **self.parameters())  # type: ignore[arg-type]
         except InvalidRequest as refusal:
             raise InvalidJob(refusal.message) from None
 

@@ -72,6 +72,7 @@ OPTIONAL = {
         ("generated_width", pa.int32()),
         ("generated_height", pa.int32()),
     ),
+    "grey_image": (("grey_image", pa.string()), ("grey_image_sha256", pa.string())),
 }
 METADATA = ("id", "row", "image_index", "seed", "width", "height", "model")  # after file_name and text
 PREFIX = "input_"  # of an own column whose name the manifest needs itself

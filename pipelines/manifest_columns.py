@@ -40,6 +40,8 @@ MEANINGS = {
     "post_processing": "The steps that the picture went through, in their order.",
     "generated_width": "What was asked of the model, before post-processing.",
     "generated_height": "What was asked of the model, before post-processing.",
+    "grey_image": "Path or URL of the picture that was colorized, as the table has it; null where it brought bytes.",
+    "grey_image_sha256": "Of that picture's file, as it was read.",
 }
 
 # Why a row has no picture, and what helps.
@@ -49,6 +51,7 @@ FAILURES = {
     ErrorCode.INVALID_SIZE: "The model does not make that size; the message has those that it makes.",
     ErrorCode.INVALID_PARAMETER: "A value is out of its range, or of a parameter that this model has not.",
     ErrorCode.INVALID_ROW: "A value is of the wrong type, or the row could not be read.",
+    ErrorCode.INVALID_IMAGE: "The row's picture is missing or cannot be read; put it there, then retry.",
     ErrorCode.OUT_OF_MEMORY: "One picture alone did not fit; take a larger device or a smaller size, then retry.",
     ErrorCode.GENERATION_FAILED: "The model failed on this row; the message has its words.",
     ErrorCode.ENCODE_FAILED: "The picture could not be written in the image format.",

@@ -64,11 +64,13 @@ class PromptTable:
     files: in the order of their rows.
     schema: of the columns that are read, the same for every file.
     columns: which column plays which part.
+    folder: path or URL that the files' names, and paths in rows, are relative to.
     """
 
     files: tuple[TableFile, ...]
     schema: pa.Schema
     columns: ColumnMap
+    folder: str
 
     @property
     def rows(self) -> int:
@@ -114,7 +116,7 @@ def open_table(
                 f"{files.prompts}: {file.name} has no column {prompt!r}, which holds the prompts in "
                 f"{first_with[prompt]}; write it with that column, or take it out of the table"
             )
-    table = PromptTable(tuple(opened), schema_read(schema, columns), columns)
+    table = PromptTable(tuple(opened), schema_read(schema, columns), columns, files.folder)
     if table.rows == 0:
         raise EmptyTable(f"{files.prompts} has no row; give a table with at least one prompt")
     return table

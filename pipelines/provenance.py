@@ -88,6 +88,7 @@ class Provenance:
     def facts(self, request: GenerationRequest) -> dict[str, object]:
         """What is known, without what is not given."""
         given = {name: getattr(request, name) for name in FACTS}
+        given["grey_image_sha256"] = None if request.grey is None else request.grey.sha256
         facts = {name: plain(value) for name, value in given.items() if value not in (None, "")}
         return facts | {"model": self.model, "model_revision": self.revision}
 

@@ -20,6 +20,7 @@ from imagen_model.generation import (
 )
 
 from .columns import ColumnMap
+from .grey_images import grey_picture
 from .text_lines import INVALID
 
 MAX_IMAGES = 100  # a row
@@ -64,13 +65,22 @@ def derived_seed(job_seed: int, row_id: str | None, row: int, image_index: int) 
 
 
 def requests_of(
-    cells: Mapping[str, Cell], row: int, columns: ColumnMap, defaults: Defaults, rules: RequestRules
+    cells: Mapping[str, Cell],
+    row: int,
+    columns: ColumnMap,
+    defaults: Defaults,
+    rules: RequestRules,
+    folder: str = ".",
 ) -> list[GenerationRequest] | Failure:
     """The row's requests, one an image, every default filled in; or why there are none.
 
     Args:
         cells: the row's values by column.
         row: its number in the table, from 0.
+        folder: that paths of grey pictures are relative to.
+
+    Raises:
+        StoreUnavailable: as `grey_images.grey_picture`; of no row's sake.
     """
     try:
         if cells.get(INVALID) is not None:
@@ -82,6 +92,7 @@ def requests_of(
         first = settings.pop("seed", None)
         row_id = id_text(given.get("id"))
         prompt = prompt_text(given.get("prompt"))
+        settings["grey"] = grey_picture(given.get("grey_image"), folder)
         requests: list[GenerationRequest] = []
         for index in range(count):
             seed = derived_seed(defaults.seed, row_id, row, index) if first is None else first

@@ -55,7 +55,14 @@ class Ground:
         defaults = Defaults(names, settings.seed, settings.images_per_prompt, settings.parameters)
         schema = ManifestSchema.of(self.table.schema, columns, settings.parameters)
         return Recipe(
-            settings, columns, defaults, self.source.rules, schema, settings.fingerprint(), self.plan.output_format
+            settings,
+            columns,
+            defaults,
+            self.source.rules,
+            schema,
+            settings.fingerprint(),
+            self.plan.output_format,
+            self.table.folder,
         )
 
 

@@ -275,6 +275,13 @@ def select_failed(
         for entry in before
         if (entry["status"] == FAILED and "" in codes) or entry["error_code"] in codes
     }
+    # One entry stands for all images of a row whose picture could not be read.
+    unread = {entry["row"] for entry in before if entry["error_code"] == ErrorCode.INVALID_IMAGE}
+    again |= {
+        (item.row, item.image_index): again[item.row, 0]
+        for item in items
+        if item.row in unread and (item.row, 0) in again
+    }
     kept = [entry for entry in before if (entry["row"], entry["image_index"]) not in again]
     chosen = [
         replace(item, attempts=again[item.row, item.image_index])

@@ -33,6 +33,7 @@ class TableFiles:
         names: relative to the folder that was named; what a plan records, so that a moved table is still known.
         format: parquet, csv, tsv, jsonl, text, paragraphs, openai-batch, a1111, coco or conceptual-captions.
         named: the format was given, and is not to be told by the content.
+        folder: path or URL that `names` are relative to.
     """
 
     def __init__(self, prompts: str, input_format: str | None = None) -> None:
@@ -64,6 +65,7 @@ class TableFiles:
             raise NoFilesMatch(f"no file matches {prompts!r}; give a file, a folder with files, or a glob in quotes")
         self.format = input_format or self.tell_format()
         self.names = [str(PurePosixPath(path).relative_to(base)) for path in self.paths]
+        self.folder = str(self.filesystem.unstrip_protocol(str(base)) if self.remote else base)
 
     def find(self, root: str) -> tuple[list[str], PurePosixPath]:
         if any(mark in root for mark in "*?[") and not self.filesystem.exists(root):

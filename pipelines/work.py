@@ -11,6 +11,7 @@ import pyarrow as pa
 from imagen_model.generation import PARAMETERS, ErrorCode, Failure, GenerationRequest, RequestRules
 
 from .columns import ColumnMap
+from .grey_images import told_name
 from .manifest import FAILED, FILTERED, MAX_MESSAGE, Entry, ManifestSchema, now, safe_text
 from .plan import Settings
 from .rows import Defaults, id_text, known_settings, requests_of
@@ -40,6 +41,7 @@ class Recipe:
         rules: what the model takes.
         schema: of the manifest.
         output_format: a name of `formats.OUTPUT_FORMATS`.
+        folder: path or URL of the prompt table's folder.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class Recipe:
     schema: ManifestSchema
     fingerprint: str
     output_format: str
+    folder: str = "."
 
 
 def items_of(table: pa.Table, shard: int, recipe: Recipe, worker: str) -> tuple[list[Item], list[Entry]]:
@@ -56,9 +59,11 @@ def items_of(table: pa.Table, shard: int, recipe: Recipe, worker: str) -> tuple[
     items: list[Item] = []
     refused: list[Entry] = []
     for row, cells in rows_of(table):
-        found = requests_of(cells, row, recipe.columns, recipe.defaults, recipe.rules)
+        found = requests_of(cells, row, recipe.columns, recipe.defaults, recipe.rules, recipe.folder)
         row_id = id_text(cells.get(recipe.columns.parts.get("id", "")))
         passed = recipe.schema.passed_values(cells)
+        if "grey_image" in recipe.columns.parts:
+            passed["grey_image"] = told_name(cells.get(recipe.columns.parts["grey_image"]))
         if isinstance(found, Failure):
             refused.append(refusal(row, row_id, shard, cells, passed, found, recipe, worker))
         else:
@@ -113,6 +118,8 @@ def item_entry(item: Item, shard: int, recipe: Recipe, worker: str) -> Entry:
     entry |= {name: getattr(request, name) for name in ("prompt", "negative_prompt", "seed", "width", "height")}
     entry |= {name: getattr(request, name) for name in (*PARAMETERS, "post_processing")}
     entry |= {"generated_width": request.width, "generated_height": request.height}
+    if request.grey is not None:
+        entry["grey_image_sha256"] = request.grey.sha256
     return entry | item.passed | {"attempts": item.attempts}
 
 

@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..devices import choose_device
+from ..devices import choose_device, single_thread_on_cpu
 from ..generation import ErrorCode, Failure, GenerationRequest, RequestRules, Result, Success
 from ..grouped import generate_grouped
-from ..imagen import single_thread_on_cpu
 from ..notes import Notes
 from ..post_processing import post_process
 from .call_form import CallForm

@@ -31,7 +31,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from ..captioner import Captioner
 from ..illustrations.alt_text import vocabulary
 from ..illustrations.scene import SHAPES
-from ..imagen import quiet_transformers
+from ..quiet_loading import quiet_transformers
 from .building import step_seed
 from .captioning_data import NAMELESS, CaptionBatch, CaptionedDrawings
 from .job import InvalidTrainingJob, TrainingJob

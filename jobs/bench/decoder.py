@@ -11,7 +11,7 @@ import torch
 
 from imagen_model import Imagen
 from imagen_model.decoding import decode
-from imagen_model.imagen import single_thread_on_cpu
+from imagen_model.devices import single_thread_on_cpu
 from imagen_model.sampling import SamplingParameters, uniforms
 from imagen_model.text import tokenize
 

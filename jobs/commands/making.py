@@ -65,7 +65,7 @@ def generate(
         int | None, typer.Option(help="Keep the likeliest of so many candidates, 1 to 16, by the model itself.")
     ] = None,
     post_processing: Annotated[
-        str | None, typer.Option(help="Steps in order: denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT.")
+        str | None, typer.Option(help="Steps in order: colorize, denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT.")
     ] = None,
     image_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
     output_format: Annotated[str | None, typer.Option(help="imagefolder, webdataset or parquet.")] = None,

@@ -66,6 +66,9 @@ def serve(
     api_keys: Annotated[str | None, typer.Option(help="File with an API key a line; or IMAGEGEN_API_KEYS.")] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Pictures a minute for each key; default no limit.")] = None,
     max_body: Annotated[int | None, typer.Option(help="Bytes of a request; default 1 MiB.")] = None,
+    max_image_megabytes: Annotated[
+        float | None, typer.Option(help="Of a picture to be colorized; default 20, at most 32.")
+    ] = None,
     metadata: Metadata = None,
     c2pa_certificate: C2paCertificate = None,
     c2pa_key: C2paKey = None,

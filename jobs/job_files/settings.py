@@ -180,7 +180,8 @@ class TableJob(Section):
     best_of: int | None = Field(None, ge=1, le=MAX_BEST_OF, description="Keep the likeliest of so many candidates.")
     post_processing: Annotated[str, AfterValidator(checked_steps)] | None = Field(
         None,
-        description="Steps in their order: denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT.",
+        description="Steps in their order: colorize (of the table's `grey_image`), denoise, sharpen=AMOUNT, "
+        "upscale=WIDTHxHEIGHT.",
         examples=["denoise, sharpen=0.8, upscale=512x512"],
     )
     image_format: Literal["png", "jpeg", "webp"] = Field("png", description="Of the pictures.")

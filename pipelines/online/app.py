@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,7 +14,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from imagen_model.post_processing import COLORIZE
+
 from .batches.api import Batches, add_batches
+from .edits import read_edit
 from .errors import ApiError
 from .frontier import Frontier, error_response, read_body
 from .openapi import (
@@ -30,11 +34,11 @@ from .openapi import (
     success,
 )
 from .page import add_page
-from .request_schema import PARAMETERS, request_schema
-from .schemas import parse_request
+from .request_schema import PARAMETERS, edit_schema, request_schema
+from .schemas import Asked, parse_request
 from .service import MEDIA_TYPES, Service
 
-GENERATIONS, FILES = "/v1/images/generations", "/v1/images/files"
+GENERATIONS, EDITS, FILES = "/v1/images/generations", "/v1/images/edits", "/v1/images/files"
 PRIORITY = "x-imagegen-priority"  # "batch": online requests go first
 EVENTS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -117,27 +121,10 @@ def add_images(app: FastAPI, service: Service) -> None:
         content = await read_body(request, service.settings.max_body)
         later = request.headers.get(PRIORITY, "").lower() == "batch"
         asked = parse_request(content, service.model.names, service.model.rules, later)
-        key = request.headers.get("idempotency-key")
-        if key is not None:
-            stored = service.answers.begin(owner, key, canonical(content))
-            if stored is not None:
-                return Response(stored.body, media_type=stored.media_type, headers={"idempotent-replayed": "true"})
-        body: bytes | None = None
-        streaming = False
-        try:
-            service.keys.spend(owner, len(asked.requests))
-            if asked.stream:
-                streaming = True
-                events = recorded(service, owner, key, service.stream(asked))
-                await anext(events)  # queued; raises what can still be answered with a status
-                return StreamingResponse(events, headers=EVENTS)
-            base = service.settings.public_url or str(request.base_url)
-            found = await service.generate(asked, base.rstrip("/") + FILES)
-            body = json.dumps(found).encode()
-            return Response(body, media_type="application/json")
-        finally:
-            if key is not None and not streaming:
-                service.answers.end(owner, key, body)
+        return await answer(service, request, owner, asked, canonical(content))
+
+    if COLORIZE in service.model.rules.post_processing:
+        add_edits(app, service)
 
     @app.get(
         FILES + "/{name}",
@@ -150,6 +137,51 @@ def add_images(app: FastAPI, service: Service) -> None:
             raise ApiError(404, "file_not_found", "there is no such picture, or it is no longer kept", "name")
         headers = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
         return Response(found.data, media_type=found.media_type, headers=headers)
+
+
+def add_edits(app: FastAPI, service: Service) -> None:
+    """Of a model that colorizes."""
+    form = {"required": True, "content": {"multipart/form-data": {"schema": edit_schema(service.model)}}}
+    reading = asyncio.Lock()  # one picture at a time in memory, however many come
+
+    @app.post(
+        EDITS,
+        openapi_extra={"requestBody": form, "parameters": PARAMETERS},
+        responses=success(Images, "The grey picture, in colours.", headers=REPLAYED)
+        | errors(400, 401, 404, 408, 409, 413, 415, 422, 429, 503, 504),
+    )
+    async def edits(request: Request) -> Response:
+        owner = service.keys.owner(request.headers.get("authorization"))
+        later = request.headers.get(PRIORITY, "").lower() == "batch"
+        asked, said = await read_edit(request, service, later, reading)
+        return await answer(service, request, owner, asked, said)
+
+
+async def answer(service: Service, request: Request, owner: str, asked: Asked, said: bytes) -> Response:
+    """Args:
+    said: what the request says, the same for requests that say the same; for its idempotency key.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None:
+        stored = service.answers.begin(owner, key, said)
+        if stored is not None:
+            return Response(stored.body, media_type=stored.media_type, headers={"idempotent-replayed": "true"})
+    body: bytes | None = None
+    streaming = False
+    try:
+        service.keys.spend(owner, len(asked.requests))
+        if asked.stream:
+            streaming = True
+            events = recorded(service, owner, key, service.stream(asked))
+            await anext(events)  # queued; raises what can still be answered with a status
+            return StreamingResponse(events, headers=EVENTS)
+        base = service.settings.public_url or str(request.base_url)
+        found = await service.generate(asked, base.rstrip("/") + FILES)
+        body = json.dumps(found).encode()
+        return Response(body, media_type="application/json")
+    finally:
+        if key is not None and not streaming:
+            service.answers.end(owner, key, body)
 
 
 def canonical(body: bytes) -> bytes:

@@ -18,6 +18,7 @@ REFUSALS = {
     ErrorCode.INVALID_SIZE,
     ErrorCode.INVALID_PARAMETER,
     ErrorCode.INVALID_ROW,
+    ErrorCode.INVALID_IMAGE,
 }
 NAMES = (
     r"negative_prompt|prompt|num_inference_steps|guidance_scale|top_k|top_p|temperature|best_of|post_processing|seed"
@@ -69,6 +70,7 @@ def refused(code: str, message: str) -> ApiError:
         found = re.search(NAMES, message)
         param = found[0] if found else None
         param = "size" if param in {"width", "height"} else param
+        param = "image" if code == ErrorCode.INVALID_IMAGE else param
         return ApiError(400, code, message, param)
     if code == ErrorCode.CONTENT_FILTERED:
         return ApiError(400, CONTENT_POLICY, "the model's safety checker held the picture back; another seed may pass")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from imagen_model.generation import MAX_BEST_OF, MAX_PROMPT_CHARACTERS, RequestRules, SizeRange
+from imagen_model.grey_picture import FORMATS
 
 from .schemas import ImageRequest
 from .service import ServedModel
@@ -53,8 +54,22 @@ PARAMETERS: list[dict[str, Any]] = [
 ]
 
 
-def request_schema(model: ServedModel) -> dict[str, Any]:
-    """Of the body of `POST /v1/images/generations`."""
+def edit_schema(model: ServedModel) -> dict[str, Any]:
+    """Of the form of `POST /v1/images/edits`."""
+    schema = request_schema(model, colorize=True)
+    for name in ("stream", "partial_images"):
+        del schema["properties"][name]
+    schema["properties"]["image"] = {"type": "string", "format": "binary", "description": f"{', '.join(FORMATS)}."}
+    schema["allOf"] = [part for part in schema["allOf"] if "stream" not in str(part)]
+    return schema | {"title": "ImageEdit", "required": ["image", "prompt"]}
+
+
+def request_schema(model: ServedModel, colorize: bool = False) -> dict[str, Any]:
+    """Of the body of `POST /v1/images/generations`.
+
+    Args:
+        colorize: whether there is a grey picture, which the first step takes.
+    """
     schema = ImageRequest.model_json_schema()
     known = schema["properties"]
     text = {"type": "string", "maxLength": MAX_PROMPT_CHARACTERS}
@@ -74,7 +89,7 @@ def request_schema(model: ServedModel) -> dict[str, Any]:
         narrowed[name] = optional({"type": kind, **range_, "maximum": limit})
     for name, field in narrowed.items():
         known[name] = {"description": known[name]["description"]} | field
-    return schema | {"allOf": [*TOGETHER, {"anyOf": by_size(model.rules)}]}
+    return schema | {"allOf": [*TOGETHER, {"anyOf": by_size(model.rules, colorize)}]}
 
 
 def sizes_schema(rules: RequestRules) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def range_pattern(sizes: SizeRange) -> str:
     return f"^({sides})x({sides})$"
 
 
-def by_size(rules: RequestRules) -> list[dict[str, Any]]:
+def by_size(rules: RequestRules, colorize: bool) -> list[dict[str, Any]]:
     """What post-processing may say depends on the picture's size, below which it does not go.
 
     The sizes of a range are too many to have a branch each: for those that have no name, what is described is any
@@ -98,12 +113,12 @@ def by_size(rules: RequestRules) -> list[dict[str, Any]]:
     """
     found = []
     if rules.size_range is not None:
-        pattern = steps_pattern(rules, rules.size_range.least, rules.size_range.least)
+        pattern = steps_pattern(rules, rules.size_range.least, rules.size_range.least, colorize)
         steps = {"type": "null"} if pattern is None else optional({"type": "string", "pattern": pattern})
         others = {"not": {"enum": [*(f"{width}x{height}" for width, height in rules.sizes), "auto", None]}}
         found.append({"properties": {"size": others, "post_processing": steps}, "required": ["size"]})
     for number, (width, height) in enumerate(rules.sizes):
-        pattern = steps_pattern(rules, width, height)
+        pattern = steps_pattern(rules, width, height, colorize)
         steps = {"type": "null"} if pattern is None else optional({"type": "string", "pattern": pattern})
         name = f"{width}x{height}"
         branch = {"properties": {"size": {"const": name}, "post_processing": steps}, "required": ["size"]}

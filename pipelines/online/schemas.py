@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imagen_model.generation import MAX_SEED, GenerationRequest, InvalidRequest, RequestRules
+from imagen_model.generation import MAX_SEED, GenerationRequest, GreyPicture, InvalidRequest, RequestRules
 from imagen_model.post_processing import finished_size
 
 from ..encoding import Encoder
@@ -102,18 +102,20 @@ def parse_request(body: bytes, models: frozenset[str], rules: RequestRules, late
         ApiError: 400 or 404, with the parameter at fault.
     """
     given = read_body_as(ImageRequest, body)
+    check_model(given, models)
+    return asked_for(given, make_requests(given, rules), later)
+
+
+def check_model(given: ImageRequest, models: frozenset[str]) -> None:
     if given.model is not None and given.model not in models:
         known = ", ".join(sorted(models))
         message = f"no model called {given.model!r:.100} is served here; there is: {known}"
         raise ApiError(404, "model_not_found", message, "model")
-    return Asked(
-        make_requests(given, rules),
-        encoder_of(given),
-        given.response_format == "url",
-        given.stream or False,
-        check_stream(given),
-        later,
-    )
+
+
+def asked_for(given: ImageRequest, requests: tuple[GenerationRequest, ...], later: bool) -> Asked:
+    by_url, stream = given.response_format == "url", given.stream or False
+    return Asked(requests, encoder_of(given), by_url, stream, check_stream(given), later)
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -167,10 +169,12 @@ def mistake(problem: ValidationError) -> ApiError:
     return ApiError(400, kind, f"{name}: {message}, got {error['input']!r:.80}", name)
 
 
-def make_requests(given: ImageRequest, rules: RequestRules) -> tuple[GenerationRequest, ...]:
+def make_requests(
+    given: ImageRequest, rules: RequestRules, grey: GreyPicture | None = None
+) -> tuple[GenerationRequest, ...]:
     """Picture i of a request with a seed has seed + i, as in a batch job; without one each draws its own."""
     width, height = size_of(given.size)
-    parameters = {name: getattr(given, name) for name in SAMPLING}
+    parameters = {name: getattr(given, name) for name in SAMPLING} | {"grey": grey}
     requests = []
     try:
         for index in range(given.n or 1):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from imagen_model.grey_picture import LARGEST_FILE
 from imagen_model.post_processing import MAX_UPSCALED
 
 from ..credential_files import CredentialFiles, credential_files
@@ -34,6 +35,7 @@ class ServeSettings(ModelOptionFields):
         api_keys: a file with one key a line; beside it, or instead, `IMAGEGEN_API_KEYS` holds keys between commas.
         rate_limit: pictures a minute for each key; None for no limit.
         max_body: bytes of a request's body.
+        max_image_megabytes: of a picture to be colorized.
         metadata: what pictures' files say of their making: none, provenance or full.
         c2pa_certificate, c2pa_key: files of a certificate chain and its private key, in the same place on every node,
             by which finished pictures are signed.
@@ -63,6 +65,7 @@ class ServeSettings(ModelOptionFields):
     api_keys: str | None = None
     rate_limit: int | None = Field(default=None, ge=MAX_N)
     max_body: int = Field(default=2**20, ge=1024, le=2**30)
+    max_image_megabytes: float = Field(default=20.0, gt=0, le=LARGEST_FILE / 2**20)
     metadata: Literal["none", "provenance", "full"] = "none"
     c2pa_certificate: str | None = None
     c2pa_key: str | None = None

@@ -5,19 +5,25 @@ from __future__ import annotations
 from itertools import permutations
 
 from imagen_model.generation import RequestRules
-from imagen_model.post_processing import MAX_SHARPEN, MAX_UPSCALED, SPACES
+from imagen_model.post_processing import COLORIZE, MAX_SHARPEN, MAX_UPSCALED, SPACES
 
 GAP = f"[{SPACES}]*"
 
 
-def steps_pattern(rules: RequestRules, width: int, height: int) -> str | None:
-    """None where the model takes no step at all. Each step is there at most once, so every order is spelled out."""
+def steps_pattern(rules: RequestRules, width: int, height: int, colorize: bool = False) -> str | None:
+    """None where the model takes no step at all. Each step is there at most once, so every order is spelled out.
+
+    Args:
+        colorize: it comes first; without, it is not there.
+    """
     largest = int(rules.limits.get("upscale", MAX_UPSCALED))
     known = {"denoise": "denoise", "sharpen": f"sharpen={amount()}"}
     if max(width, height) <= largest:
         known["upscale"] = f"upscale={numbers(width, largest)}x{numbers(height, largest)}"
     taken = [pattern for name, pattern in known.items() if name in rules.post_processing]
-    orders = [order for count in range(1, len(taken) + 1) for order in permutations(taken, count)]
+    first = [COLORIZE] if colorize else []
+    least = 0 if colorize else 1
+    orders = [[*first, *order] for count in range(least, len(taken) + 1) for order in permutations(taken, count)]
     if not orders:
         return None
     return "^(" + "|".join(GAP + f"{GAP},{GAP}".join(order) + GAP for order in orders) + ")$"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from imagen_model import Imagen
 from imagen_model.decoding import draw_allowed
 from imagen_model.flat_colour import FlatColourGenerator
-from imagen_model.generation import GenerationRequest, InvalidRequest, Success
+from imagen_model.generation import GenerationRequest, GreyPicture, InvalidRequest, Success
 from imagen_model.imagen_generator import ImagenGenerator
 from imagen_model.luma import LumaMasks, luma, with_luma
 from imagen_model.post_processing import BAND, Denoise, Sharpen, Upscale, finished_size, parse_steps, post_process
@@ -38,9 +39,12 @@ def test_steps_are_read_in_their_order() -> None:
     ("text", "words"),
     [
         ("", "there is no step ''"),
-        ("blur", "the steps are: denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT"),
+        ("blur", "the steps are: colorize, denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT"),
         ("denoise, sharpen=1, denoise", "denoise is there twice"),
         ("denoise=3", "denoise takes no value, got '3'"),
+        ("colorize", "colorize needs a grey picture"),
+        ("denoise, colorize", "colorize comes after denoise, which needs its picture; write colorize first"),
+        ("colorize=2", "colorize takes no value, got '2'"),
         ("sharpen", "sharpen needs a number from 0 to 5"),
         ("sharpen=nan", "got 'nan'; write sharpen=0.8"),
         ("sharpen=-1", "got '-1'"),
@@ -164,6 +168,64 @@ def test_a_grey_picture_gets_colours_of_the_prompt_and_keeps_its_luma() -> None:
     assert np.abs(luma(np.asarray(coloured)) - np.asarray(large)).max() <= 1
     again = model.colorize(large.convert("RGB"), "a red circle on a white background", seed=2)
     assert again.tobytes() == coloured.tobytes()
+
+
+def test_a_colorized_picture_is_the_same_among_others_and_one_of_several_candidates(tiny: Imagen) -> None:
+    generator = ImagenGenerator(tiny)
+    greys = [GreyPicture.of(picture(40 + 9 * index, 30)) for index in range(3)]
+    asked = [GenerationRequest("a", 3, post_processing="colorize, sharpen=1", grey=grey) for grey in greys]
+    asked += [
+        GenerationRequest("a", 3),
+        GenerationRequest("a", 3, post_processing="colorize", grey=greys[0], best_of=3),
+    ]
+    together = generator.generate(asked)
+    for request, result in zip(asked, together, strict=True):
+        (alone,) = ImagenGenerator(tiny).generate([request])
+        assert isinstance(alone, Success) and isinstance(result, Success)
+        assert alone.image.tobytes() == result.image.tobytes()
+    assert len({result.image.tobytes() for result in together if isinstance(result, Success)}) == 5
+    with pytest.raises(InvalidRequest, match="no step that takes it; write colorize first"):
+        GenerationRequest("a", 1, grey=greys[0])
+    with pytest.raises(InvalidRequest, match="colorize is not offered here; it needs a model"):
+        FlatColourGenerator.rules.resolve(asked[0])
+
+
+def encoded(image: Image.Image, image_format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, image_format, **options)
+    return file.getvalue()
+
+
+def test_a_grey_picture_is_read_from_any_picture() -> None:
+    values = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    grey = Image.fromarray(values)
+    expected = GreyPicture.of(grey).luma
+    for image in (grey, grey.convert("RGB"), grey.convert("LA"), Image.fromarray(values.astype(np.uint16) << 8)):
+        assert GreyPicture.read(encoded(image, "PNG")).luma == expected
+    clear = Image.merge("LA", (grey, Image.new("L", grey.size, 0)))
+    assert set(GreyPicture.read(encoded(clear, "PNG")).luma) == {255}  # on white
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: the camera lay on its side
+    found = GreyPicture.read(encoded(grey, "PNG", exif=turned))
+    assert (found.width, found.height) == (6, 8)
+    smaller = GreyPicture.of(grey).at_most(4, 100)
+    assert (smaller.width, smaller.height) == (4, 6) and smaller.luma[0] == round((0 + 5) / 2 + 0.01)
+    assert GreyPicture.read(encoded(grey, "PNG")).sha256 == hashlib.sha256(encoded(grey, "PNG")).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"no picture", "in none of the formats that are read"),
+        (encoded(picture(300, 300), "PNG")[:5000], "cannot be read"),
+        (encoded(Image.new("1", (8193, 1)), "PNG"), "has 8193x1 pixels"),
+        (encoded(Image.new("F", (4, 4)), "TIFF"), "does not say what white is"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_its_code(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as refusal:
+        GreyPicture.read(data)
+    assert refusal.value.code == "invalid_image"
 
 
 def test_a_denoising_base_cannot_colorize(denoising: Imagen) -> None:

@@ -97,6 +97,50 @@ def test_a_stream_shows_the_picture_growing(client: openai.OpenAI, model: Imagen
     assert completed.usage.total_tokens == 0 and completed.model_extra["seed"] == 5
 
 
+def test_a_grey_picture_comes_back_in_colour(client: openai.OpenAI, model: Imagen) -> None:
+    """`images.edit` as the client sends it: a form, the picture in it as a file."""
+    grey = model.generate_image("a red circle", seed=1, width=64, height=64).convert("L")
+    file = io.BytesIO()
+    grey.save(file, "PNG")
+    picture = ("grey.png", file.getvalue(), "image/png")
+    extra: dict[str, Any] = {"extra_headers": {"idempotency-key": "edit-1"}, "extra_body": {"seed": 2}}
+    answer = client.images.edit(image=picture, prompt="a red circle", size="64x64", n=2, **extra)
+    expected = [model.colorize(grey, "a red circle", seed=seed, width=64, height=64) for seed in (2, 3)]
+    assert answer.data is not None
+    assert [decoded(item) for item in answer.data] == [Encoder("png").encode(image) for image in expected]
+    again = client.images.with_raw_response.edit(image=picture, prompt="a red circle", size="64x64", n=2, **extra)
+    assert again.headers["idempotent-replayed"] == "true"
+    with pytest.raises(openai.UnprocessableEntityError):  # another picture under the same key
+        client.images.edit(image=("a.gif", gif(), "image/gif"), prompt="a red circle", size="64x64", n=2, **extra)
+    steps = {"extra_body": {"post_processing": "colorize, upscale=20x30", "guidance_scale": 1.5, "seed": 0}}
+    finished = client.images.edit(image=[gif()], prompt="a red circle", size="16x16", **steps)
+    assert finished.data is not None and finished.size == "20x30"
+    for wrong, code, param in (
+        ({"image": b"no picture"}, "invalid_image", "image"),
+        ({"image": gif(), "mask": gif()}, "invalid_form", None),
+        ({"image": gif(), "stream": True}, "invalid_value", "stream"),
+        ({"image": gif(), "n": 0}, "invalid_value", "n"),
+        ({"image": gif(), "size": "17x17"}, "invalid_size", "size"),
+        ({"image": gif(), "input_fidelity": "low"}, "unsupported_parameter", "input_fidelity"),
+        ({"image": gif(), "extra_body": {"post_processing": "denoise"}}, "invalid_parameter", "post_processing"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refusal:
+            client.images.edit(prompt="a red circle", **wrong)  # type: ignore[call-overload]
+        assert (refusal.value.code, refusal.value.param) == (code, param), wrong
+    with pytest.raises(openai.BadRequestError, match="colorize needs a grey picture"):
+        client.images.generate(prompt="a", extra_body={"post_processing": "colorize"})
+    large = b"\0" * (20 * 2**20 + 1)
+    with pytest.raises(openai.APIStatusError) as too_large:
+        client.images.edit(prompt="a red circle", image=large)
+    assert too_large.value.status_code == 413 and too_large.value.code == "image_too_large"
+
+
+def gif() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (20, 20), 90).save(file, "GIF")
+    return file.getvalue()
+
+
 def test_models(client: openai.OpenAI) -> None:
     (only,) = client.models.list()
     assert (only.id, only.object) == ("imagen-small", "model")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from imagen_model import Imagen
 from imagen_model.catalog import ModelNotFound
-from imagen_model.generation import ErrorCode, Failure, GenerationRequest, Success
+from imagen_model.generation import ErrorCode, Failure, GenerationRequest, GreyPicture, Success
+from imagen_model.imagen_generator import ImagenGenerator
 from pipelines.encoding import Encoder
 from pipelines.endpoint import find_endpoint
 from pipelines.errors import EndpointUnavailable
@@ -35,6 +38,17 @@ def test_a_job_through_a_server(imagen_server: Server, tmp_path: Path) -> None:
     found = [(out / row["file_name"]).read_bytes() for row in rows if row["status"] == "success"]
     assert found == [Encoder("png").encode(picture) for picture in pictures]
     assert rows[0]["model_revision"] == find_endpoint(imagen_server.url, "imagen-small").revision
+
+
+def test_grey_pictures_through_a_server(imagen_server: Server, tmp_path: Path) -> None:
+    values = np.arange(768, dtype=np.uint8).reshape(24, 32)
+    grey = GreyPicture.of(Image.fromarray(values))
+    model = find_endpoint(imagen_server.url, "imagen-small")
+    request = GenerationRequest("a red circle", 5, width=16, height=16, post_processing="colorize", grey=grey)
+    (found,) = model.load(1).generate([request])
+    (expected,) = ImagenGenerator(Imagen.from_pretrained("imagen-small")).generate([request])
+    assert isinstance(found, Success) and isinstance(expected, Success)
+    assert found.image.tobytes() == expected.image.tobytes()
 
 
 def test_what_is_no_server_or_serves_other_models(imagen_server: Server, tmp_path: Path) -> None:

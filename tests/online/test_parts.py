@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
@@ -12,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from imagen_model.flat_colour import RULES
-from imagen_model.generation import GenerationRequest, InvalidRequest
+from imagen_model.generation import GenerationRequest, GreyPicture, InvalidRequest
 from pipelines.errors import InvalidJob
 from pipelines.online import stores
 from pipelines.online.batcher import Batch
@@ -156,8 +157,13 @@ def test_numbers_of_a_pattern_are_those_and_no_others(low: int, high: int) -> No
 
 
 def test_the_pattern_of_post_processing_is_what_the_rules_take() -> None:
-    pattern = re.compile(steps_pattern(RULES, 64, 64) or "")
+    colouring = dataclasses.replace(RULES, post_processing=("colorize", *RULES.post_processing))
+    plain, after = (re.compile(steps_pattern(colouring, 64, 64, colorize) or "") for colorize in (False, True))
     for steps in (
+        "colorize",
+        " colorize , denoise,sharpen=1",
+        "denoise, colorize",
+        "colorize, colorize",
         "denoise",
         "sharpen=0.85,denoise",
         " upscale=64x1024 , sharpen=5.00\n",
@@ -171,12 +177,13 @@ def test_the_pattern_of_post_processing_is_what_the_rules_take() -> None:
         "",
         "denoise,",
     ):
-        try:
-            RULES.resolve(GenerationRequest("a", 1, post_processing=steps))
-            taken = True
-        except InvalidRequest:
-            taken = False
-        assert bool(pattern.search(steps)) == taken, steps
+        for pattern, grey in ((plain, None), (after, GreyPicture(1, 1, b"x", ""))):
+            try:
+                colouring.resolve(GenerationRequest("a", 1, post_processing=steps, grey=grey))
+                taken = True
+            except InvalidRequest:
+                taken = False
+            assert bool(pattern.search(steps)) == taken, steps
 
 
 def test_post_processing_online_is_bounded_by_the_server() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 MODULES_OF_THE_MODEL = {
     "imagen_model.generation",
+    "imagen_model.grey_picture",
     "imagen_model.catalog",
     "imagen_model.fetching",
     "imagen_model.caption_files",
@@ -17,6 +18,7 @@ MODULES_OF_THE_MODEL = {
     "imagen_model.notes",
     "imagen_model.open_models.calibration",  # in a process of its own
     "imagen_model.open_models.options",
+    "imagen_model.post_processing",
 }
 
 

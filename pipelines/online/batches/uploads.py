@@ -13,15 +13,13 @@ from typing import Any
 from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ..errors import ApiError
-from ..frontier import BODY_SECONDS
+from ..forms import read_form
 from ..schemas import mistake
 from .schemas import LONGEST_LIFE, SHORTEST_LIFE, ExpiresAfter
 
 CHUNK = 2**20
-FORM_OVERHEAD = 2**16  # bytes of a form beside the file's own
 LIFE = ("anchor", "seconds")
 UPLOAD: dict[str, Any] = {
     "type": "object",
@@ -61,35 +59,8 @@ async def uploaded(request: Request, limit: int) -> AsyncGenerator[Uploaded]:
     Raises:
         ApiError: it is none, too large, too slow, or says what this server does not take.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise ApiError(415, "unsupported_media_type", f"content-type must be multipart/form-data, got {kind!r:.80}")
     too_large = ApiError(413, "file_too_large", f"a file may have at most {limit:,} bytes; split it", "file")
-    told = request.headers.get("content-length", "0")
-    if told.isdecimal() and int(told) > limit + FORM_OVERHEAD:
-        raise too_large
-
-    async def body() -> AsyncGenerator[bytes]:
-        """Its pieces, counted; a pause between two may take so long."""
-        count = 0
-        stream = request.stream()
-        while True:
-            try:
-                piece = await asyncio.wait_for(anext(stream), BODY_SECONDS)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                message = f"nothing of the body came for {BODY_SECONDS:g} seconds"
-                raise ApiError(408, "body_timeout", message) from None
-            count += len(piece)
-            if count > limit + FORM_OVERHEAD:
-                raise too_large
-            yield piece
-
-    try:
-        form = await MultiPartParser(request.headers, body(), max_files=1, max_fields=8, max_part_size=4096).parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
-        raise ApiError(400, "invalid_form", f"the form cannot be read: {error}") from None
+    form = await read_form(request, limit, too_large, fields=8, field_bytes=4096)
     try:
         file, fields = check_form(dict(form.multi_items()))
         with tempfile.NamedTemporaryFile(prefix="imagegen-upload-") as copy:

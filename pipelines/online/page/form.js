@@ -75,7 +75,7 @@ export function offer(model) {
     fieldOf(name).hidden = Boolean(known) && !(name in known);
     byId(name).placeholder = known?.[name] ?? "the model's own";
   }
-  const steps = Array.isArray(model.post_processing) ? model.post_processing.map((name) => STEPS[name] ?? name) : [];
+  const steps = Array.isArray(model.post_processing) ? model.post_processing.filter((name) => name !== "colorize").map((name) => STEPS[name] ?? name) : [];
   fieldOf("post_processing").hidden = steps.length === 0;
   byId("post_processing-hint").textContent = `(in order, such as ${steps.join(", ")})`;
   fieldOf("negative_prompt").hidden = model.takes_negative_prompt === false;
