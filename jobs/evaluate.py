@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from imagen_model.distances import FEATURES_NAME, drawn_world_features, frechet_distance, kernel_distance
+from imagen_model.distances import FEATURES_NAME, drawn_world_features
 from imagen_model.exam import Question, Score, answer, score, shuffled
 from imagen_model.generation import Generator
 from imagen_model.worlds import UnknownWorld, World, find_world
@@ -18,9 +18,8 @@ from pipelines.errors import InvalidJob
 from pipelines.weights import find_source
 
 from .console import print_json, say
+from .drawing_distances import DRAWN_AT, Distances, InceptionDistances, distances_between, fresh_drawings
 from .exit_codes import ExitCode
-
-DRAWN_AT = 64  # pixels, of drawings where the world does not say at which side it reads pictures
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,16 +30,6 @@ class Row:
     model: Score
     drawings: Score
     shuffled: Score
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Distances:
-    """Of the pictures of all questions from fresh drawings that answer them, and of other fresh drawings from these."""
-
-    frechet: float
-    kernel: float
-    drawings_frechet: float
-    drawings_kernel: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +49,7 @@ class Report:
         bits: bits per subpixel of held-out drawings with their prompts; None where the base draws no pixels.
         fidelity: a row for each side and way to enlarge; empty where there is no super-resolution.
         clip: None where no CLIP is given.
+        inception: None where no Inception is given.
     """
 
     model: str
@@ -73,6 +63,7 @@ class Report:
     bits: float | None
     fidelity: list[Any]
     clip: ClipScores | None = None
+    inception: InceptionDistances | None = None
 
 
 def evaluate_command(
@@ -84,9 +75,14 @@ def evaluate_command(
     world_name: str | None,
     grid: Path | None,
     clip_folder: Path | None,
+    inception_place: Path | None,
     as_json: bool,
 ) -> int:
-    clip = None
+    clip = inception = None
+    if inception_place is not None:
+        from imagen_model.inception_weights import load_inception
+
+        inception = load_inception(inception_place, device)
     if clip_folder is not None:
         from imagen_model.clip import Clip
 
@@ -111,7 +107,12 @@ def evaluate_command(
 
         fidelity = measure(model, min(samples, 64), seed)
     seconds = time.perf_counter() - began
-    distances = distances_between(pictures, drawings, world, samples, seed)
+    fresh = fresh_drawings(world, samples, seed + 1)
+    distances = distances_between(pictures, drawings, fresh, drawn_world_features)
+    on_inception = None
+    if inception is not None:
+        found = distances_between(pictures, drawings, fresh, inception.features)
+        on_inception = InceptionDistances(inception.name, len(pictures), found)
     judged = None
     if clip is not None:
         means = (statistics.fmean(clip.scores(images, prompts)) for images in (pictures, drawings))
@@ -128,6 +129,7 @@ def evaluate_command(
         bits,
         fidelity,
         judged,
+        on_inception,
     )
     if as_json:
         print_json(as_object(report))
@@ -156,22 +158,6 @@ def examine(
             prompts += [asked[index].prompt for index in made]
             say(f"{split}, {category}: {rows[-1].model.share:.2f}")
     return rows, strips, pictures, drawings, prompts
-
-
-def distances_between(
-    pictures: list[Image.Image], drawings: list[Image.Image], world: World, samples: int, seed: int
-) -> Distances:
-    fresh = []
-    for held_out in (False, True):
-        for category in world.held_out_categories if held_out else world.categories:
-            fresh += world.draw_answers(world.questions(category, samples, seed + 1, held_out), world.side or DRAWN_AT)
-    made, truth, again = (drawn_world_features(images) for images in (pictures, drawings, fresh))
-    return Distances(
-        frechet_distance(made, truth),
-        kernel_distance(made, truth),
-        frechet_distance(again, truth),
-        kernel_distance(again, truth),
-    )
 
 
 def bits_per_subpixel(model: Any, world: World, samples: int, seed: int) -> float:
@@ -207,6 +193,8 @@ def as_table(report: Report) -> str:
         f"Distance of its pictures from drawings on {FEATURES_NAME!r} (not FID): Frechet {found.frechet:.2f}, kernel "
         f"{found.kernel:.4f}; of other drawings: {found.drawings_frechet:.2f}, {found.drawings_kernel:.4f}.",
     ]
+    if report.inception is not None:
+        lines.append(str(report.inception))
     if report.bits is not None:
         lines.append(f"Held-out drawings with their prompts: {report.bits:.3f} bits per subpixel.")
     if report.clip is not None:
@@ -243,6 +231,7 @@ def as_object(report: Report) -> dict[str, Any]:
         "bits_per_subpixel": report.bits,
         "fidelity": [dataclasses.asdict(step) for step in report.fidelity],
         "clip": None if report.clip is None else dataclasses.asdict(report.clip),
+        "inception": None if report.inception is None else dataclasses.asdict(report.inception),
     }
 
 

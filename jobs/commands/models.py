@@ -45,12 +45,18 @@ def evaluate(
     clip: Annotated[
         Path | None, typer.Option(help="Folder of a transformers CLIP: report its score of pictures and prompts too.")
     ] = None,
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="FID's Inception weights (.pth or .safetensors), or their folder: report FID and KID too."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the pictures show what was asked, by category."""
     from ..evaluate import evaluate_command
 
-    raise typer.Exit(evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, clip, as_json))
+    raise typer.Exit(
+        evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, clip, inception, as_json)
+    )
 
 
 def calibrate(

@@ -48,8 +48,8 @@ def test_what_is_no_clip_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_evaluate_reports_the_score(clip_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate_command("flat-colour", 3, 0, None, "cpu", None, None, clip_folder, as_json=True) == 0
+    assert evaluate_command("flat-colour", 3, 0, None, "cpu", None, None, clip_folder, None, as_json=True) == 0
     found = json.loads(capsys.readouterr().out)["clip"]
     assert found["name"] == "tiny-clip" and 0 <= found["pictures"] <= 2.5 and 0 <= found["drawings"] <= 2.5
-    assert evaluate_command("flat-colour", 3, 0, None, "cpu", None, None, clip_folder, as_json=False) == 0
+    assert evaluate_command("flat-colour", 3, 0, None, "cpu", None, None, clip_folder, None, as_json=False) == 0
     assert f"by tiny-clip): {found['pictures']:.3f}" in capsys.readouterr().out
