@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from PIL import Image
@@ -32,7 +32,7 @@ from .post_processing import post_process
 from .progress import Progress, at_size
 from .sampling import SamplingParameters, uniforms
 from .stages import Conditions, run_stage
-from .text import PromptTooLong, tokenize
+from .text import KNOWN_TEXTS, PromptTooLong, count_tokens, tokenize
 
 # Rows of the base that run together, measured in `imagegen bench`: on a CPU a larger tile gains little and
 # makes a lone picture pay more; a GPU is idle below this.
@@ -74,6 +74,8 @@ class ImagenGenerator:
         self.judge = find_judge(model)
         self.tile = CPU_TILE if model.device.type == "cpu" else GPU_TILE
         self.batch_size = batch_size or 2 * self.tile
+        counted = partial(count_tokens, model.tokenizer, model.config.max_text_tokens)
+        self.tokens = lru_cache(KNOWN_TEXTS)(counted)  # asked for a shard's rows, and again for each batch of them
 
     @classmethod
     def from_folder(cls, folder: str, batch_size: int | None = None, device: str = "auto") -> ImagenGenerator:
@@ -99,16 +101,15 @@ class ImagenGenerator:
             InvalidRequest: the prompt or the negative prompt has more tokens than the model takes.
         """
         # The negative prompt is read by the same encoder and held to the same limit.
-        texts = [request.prompt, request.negative_prompt or ""]
         try:
-            ids, _ = tokenize(self.model.tokenizer, texts, None, self.model.config.max_text_tokens)
+            tokens = max(map(self.tokens, (request.prompt, request.negative_prompt or "")))
         except PromptTooLong as refusal:
             raise InvalidRequest(ErrorCode.PROMPT_TOO_LONG, str(refusal)) from refusal
         stages = self.stages_for(request.width or 0)
         running = [self.model.config.base_stage, *self.stages[:stages]]
         stepping = any(stage is not None and stage.inference_steps is None for stage in running)
         steps = request.num_inference_steps or 0
-        length = self.text_length(ids.shape[1])
+        length = self.text_length(tokens)
         guided, steps = request.guidance_scale != 1.0, steps if stepping else 0
         return TileShape(guided, length, stages, steps, request.best_of or 1, request.grey is not None)
 

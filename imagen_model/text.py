@@ -16,6 +16,8 @@ from transformers import AutoConfig, AutoModelForTextEncoding, BertConfig, BertM
 from .config import ImagenConfig
 from .layers import Block
 
+KNOWN_TEXTS = 4096  # whose number of tokens is kept
+
 
 def text_encoder_config(config: ImagenConfig) -> PreTrainedConfig:
     """The text encoder's own configuration object."""
@@ -85,3 +87,15 @@ def tokenize(
         ids[index, : len(row)] = torch.tensor(row)
         mask[index, : len(row)] = True
     return ids, mask
+
+
+def count_tokens(tokenizer: Any, limit: int, text: str) -> int:
+    """Of one text, special ones included.
+
+    Raises:
+        PromptTooLong: it has more than `limit`.
+    """
+    tokens = len(tokenizer(text)["input_ids"])
+    if tokens > limit:
+        raise PromptTooLong(tokens, limit)
+    return tokens

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import threading
+from functools import lru_cache
 from typing import Any
 
 from ..generation import ErrorCode, InvalidRequest
+from ..text import KNOWN_TEXTS
 
 TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
 WITHOUT_LIMIT = 10**6  # what tokenizers say that state none is larger
@@ -29,8 +31,10 @@ class TokenCounter:
         self.tokenizers = [copy.deepcopy(tokenizer) for tokenizer in found if tokenizer is not None]
         self.lock = threading.Lock()
         self.limits = [limit_of(tokenizer, limit) for tokenizer in self.tokenizers]
+        # Asked for all rows of a shard, or as a request comes in, and again when their batch is made.
+        self.counts = lru_cache(KNOWN_TEXTS)(self.count)
 
-    def counts(self, text: str) -> tuple[int, ...]:
+    def count(self, text: str) -> tuple[int, ...]:
         """Tokens of the text for each tokenizer, special ones included."""
         with self.lock:
             return tuple(len(tokenizer(text, truncation=False)["input_ids"]) for tokenizer in self.tokenizers)

@@ -14,6 +14,7 @@ from imagen_model.generation import GenerationRequest
 from imagen_model.open_models.generator import DiffusersGenerator
 from imagen_model.open_models.options import ModelOptions
 from imagen_model.open_models.running import RunShape
+from imagen_model.open_models.tokens import TokenCounter
 from pipelines.progress import Summary
 
 from .conftest import rows
@@ -35,10 +36,19 @@ def test_interleaved_sizes_fill_every_run(
         runs.append([request.seed for request in requests])
         return draw(self, requests, shape)
 
+    read: list[str] = []
+    count = TokenCounter.count
+
+    def heard(self: TokenCounter, text: str) -> tuple[int, ...]:
+        read.append(text)
+        return count(self, text)
+
     monkeypatch.setattr(DiffusersGenerator, "run", counted)
+    monkeypatch.setattr(TokenCounter, "count", heard)
     found = []
     for order in (range(16), sorted(range(16), key=lambda row: row % 4)):
         runs.clear()
+        read.clear()
         prompts = table(
             f"{len(found)}.parquet", prompt=["a"] * 16, seed=list(order), size=[SIZES[n % 4] for n in order]
         )
@@ -47,6 +57,7 @@ def test_interleaved_sizes_fill_every_run(
         run(prompts, out, model("stable_diffusion"), options=options, num_inference_steps=1, report=False)
         made = rows(out)
         assert [row["seed"] for row in made] == list(order)
+        assert read == ["a"]  # once for all rows, and not again for each batch
         assert len(runs) == 4 and all(len(set(seeds)) == 4 for seeds in runs)
         found.append({row["seed"]: row["sha256"] for row in made})
     assert found[0] == found[1] and None not in found[0].values()

@@ -52,6 +52,7 @@ def test_a_picture_is_the_same_in_any_company(tiny: Imagen) -> None:
     others = [GenerationRequest(f"a picture of {n}", n, guidance_scale=1.0 + n % 2) for n in range(21)]
     crowd = [*others[:5], wanted[3], *others[5:14], wanted[0], wanted[2], *others[14:], wanted[1]]
     results = generator.generate(crowd)
+    assert generator.tokens.cache_info().misses == 4 + 21 + 1  # every text is counted once, the empty one too
     for request, picture in zip(wanted, alone, strict=True):
         assert as_bytes(results[crowd.index(request)]) == picture
     torch.set_num_threads(2)
