@@ -41,6 +41,7 @@ from ray.data.block import BlockMetadata  # noqa: E402
 from .at_work import at_work  # noqa: E402
 from .errors import InvalidJob, WorkersFailed  # noqa: E402
 from .job import Pool  # noqa: E402
+from .lean import lean  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
 from .shard_reader import Shard, read_shard  # noqa: E402
 from .stage import Record, Stage, describe  # noqa: E402
@@ -133,7 +134,9 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     address = pool.cluster
     local = address is None
     workers = pool.workers or os.cpu_count() or 1
-    if address is not None:
+    if address is None:
+        lean()
+    else:
         check_answers(address)
     with ray_quiet(log_file), import_path():
         try:

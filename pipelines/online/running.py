@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidJob, WorkersFailed
+from ..lean import lean
 from ..quiet import ray_quiet
 from ..ray_flow import OBJECT_STORE, SPARE_CPUS, root_cause
 from ..stage import Source
@@ -23,14 +24,7 @@ from .settings import ServeSettings
 
 APP = "imagegen"
 STARTING = 60.0  # seconds for a replica that has loaded its model to say so
-# What Ray does beside the work when nobody asks, as its processes find it in their environment: on two cores it takes
-# 0.18 of one, with these 0.13.
-LEAN = {
-    "RAY_enable_metrics_collection": "0",  # read by Ray's dashboard alone
-    "RAY_task_events_report_interval_ms": "0",  # likewise
-    "RAY_raylet_report_resources_period_milliseconds": "1000",
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-}
+CALM = {"RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5"}  # 0.1 by default
 ERRORS = {proxy.CALLBACK: proxy.IMPORT_PATH}
 # Ray's 15 lets whatever else the machine does go first, which is right for a job in the background, not for a server.
 PRIORITY = {"RAY_worker_niceness": "0"}
@@ -88,7 +82,8 @@ def server_running(
         # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
-        for name, value in (LEAN | ERRORS | PRIORITY).items():
+        lean()
+        for name, value in (CALM | ERRORS | PRIORITY).items():
             os.environ.setdefault(name, value)
         ray.init(
             address="local",  # never a cluster that happens to run here
