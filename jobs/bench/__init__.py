@@ -11,7 +11,18 @@ from ..exit_codes import ExitCode
 
 PARTS = ("pipeline", "encoder", "memory", "decoder")
 # Minutes; only when asked for.
-LONG_PARTS = ("scale", "object-store", "img2dataset", "serve", "cluster", "imagen-pytorch", "diffusers", "datadreamer")
+LONG_PARTS = (
+    "scale",
+    "object-store",
+    "img2dataset",
+    "serve",
+    "litserve",
+    "sleeping",
+    "cluster",
+    "imagen-pytorch",
+    "diffusers",
+    "datadreamer",
+)
 
 
 def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | None = None) -> int:
@@ -59,10 +70,18 @@ def bench_command(images: int, rounds: int, parts: Sequence[str], model: str | N
     if "serve" in chosen:
         from .serve import measure_serve
 
-        say(
-            f"serve: {images} images, the online server beside the bare model and LitServe 0.2, {rounds} rounds in turn"
-        )
+        say(f"serve: {images} images, the online server beside the bare model, {rounds} rounds in turn")
         found["serve"] = measure_serve(images, rounds)
+    if "litserve" in chosen:
+        from .litserve import measure_litserve
+
+        say(f"litserve: {images} images, the online server beside LitServe 0.2, {rounds} rounds in turn")
+        found["litserve"] = measure_litserve(images, rounds)
+    if "sleeping" in chosen:
+        from .sleeping import measure_sleeping
+
+        say("sleeping: eight replicas that sleep behind the online server, beside their ideal")
+        found["sleeping"] = measure_sleeping(rounds)
     if "cluster" in chosen:
         from .cluster import measure_cluster
 

@@ -6,12 +6,30 @@ import base64
 import http.client
 import json
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
 
 from imagen_model.generation import GenerationRequest
 
 from .bare import requests
+from .cores import Cores, count_cores
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """A server in its steady state.
+
+    Args:
+        rate: images a second.
+        served, asking: seconds of a core that a picture took, of the server's processes and of this one.
+        others: cores that other programs had meanwhile.
+    """
+
+    rate: float
+    served: float
+    asking: float
+    others: float
 
 
 class Client:
@@ -34,23 +52,32 @@ class Client:
             raise RuntimeError(f"the server answered {answer.status}: {content[:300]!r}")
         return base64.b64decode(json.loads(content)["data"][0]["b64_json"])
 
-    def ended(self, images: int) -> Sequence[float]:
-        """When each answer was there, in order, in seconds from the first request."""
-        began = time.perf_counter()
+    def make(self, images: int) -> None:
+        """So many, whose time does not count."""
+        with ThreadPoolExecutor(self.at_once) as threads:
+            list(threads.map(self.ask, requests(images, "imagen-small")))
 
-        def one(request: GenerationRequest) -> float:
+    def steady(self, images: int) -> Steady:
+        """So many images while so many requests are at once on their way: neither the first, whose batches are not
+        full, nor the last, when no more come."""
+        marks: list[tuple[float, Cores]] = []
+        answered, lock = 0, Lock()
+
+        def one(request: GenerationRequest) -> None:
+            nonlocal answered
             self.ask(request)
-            return time.perf_counter() - began
+            with lock:
+                answered += 1
+                if answered in (self.at_once, self.at_once + images):
+                    marks.append((time.perf_counter(), count_cores()))
 
         with ThreadPoolExecutor(self.at_once) as threads:
-            return sorted(threads.map(one, requests(images, "imagen-small")))
-
-    def rate(self, images: int) -> float:
-        """Images a second, from the first request to the last answer."""
-        return images / self.ended(images)[-1]
-
-    def steady_rate(self, images: int) -> float:
-        """Images a second while so many requests are at once on their way: neither the first, whose batches are
-        not full, nor the last, when no more come."""
-        ended = self.ended(images + 2 * self.at_once)
-        return images / (ended[self.at_once + images - 1] - ended[self.at_once - 1])
+            list(threads.map(one, requests(images + 2 * self.at_once, "imagen-small")))
+        (begun, before), (ended, after) = marks
+        seconds, spent = ended - begun, after - before
+        return Steady(
+            images / seconds,
+            (spent.ours - spent.here) / images,
+            spent.here / images,
+            (spent.busy - spent.ours) / seconds,
+        )

@@ -15,8 +15,8 @@ from typing import Any
 from imagen_model.open_models.options import ModelOptions
 
 from ..console import say
-from .bare import run_together
-from .diffusers import BATCHES, let_workers_compete
+from .bare import loops_running
+from .diffusers import let_workers_compete, rate, try_batches
 from .diffusers_model import SIDE, write_turbo
 from .peer import install
 from .throughput import ratio, run_through
@@ -33,14 +33,17 @@ def measure_datadreamer(images: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as base:
         folder = f"{base}/small-turbo"
         write_turbo(Path(folder))
-        few = max(images // 4, max(BATCHES) * cores)
-        tried = {batch: peer_rate(commands, folder, batch, few, cores) for batch in BATCHES}
-        best = max(tried, key=lambda batch: tried[batch])
-        theirs, ours = [], []
-        for _ in range(rounds):
-            theirs.append(peer_rate(commands, folder, best, images, cores))
-            ours.append(run_through(folder, images, None, cores, ModelOptions(micro_batch=best), STEPS)[1])
-            say(f"datadreamer {theirs[-1]:.2f} images/s, imagegen {ours[-1]:.2f}")
+        arguments = [str(LOOP), folder, sysconfig.get_path("purelib")]
+        with loops_running([str(commands / "python"), "-P", *arguments], cores) as loops:
+            tried = try_batches(loops, cores)
+            best = max(tried, key=lambda batch: tried[batch])
+            share = -(-images // (cores * best)) * best  # of a core: whole batches
+            theirs, ours = [], []
+            for _ in range(rounds):
+                theirs.append(loops.make(best, share))
+                ours.append(run_through(folder, images, None, cores, ModelOptions(micro_batch=best), STEPS)[1])
+                say(f"datadreamer {rate(theirs[-1], share * cores):.2f} images/s, imagegen {ours[-1].rate:.2f}")
+    peer_rates = [rate(spent, share * cores) for spent in theirs]
     return {
         "datadreamer": PEER_VERSION,
         "cores": cores,
@@ -48,14 +51,12 @@ def measure_datadreamer(images: int, rounds: int) -> dict[str, Any]:
         "model": f"SDXL-Turbo of random weights, {SIDE}x{SIDE}, {STEPS} steps",
         "datadreamer_images_per_second_by_batch": {str(batch): round(rate, 2) for batch, rate in tried.items()},
         "best_batch": best,
-        "datadreamer_images_per_second": round(statistics.median(theirs), 2),
-        "pipeline_images_per_second": round(statistics.median(ours), 2),
-        "ratio": ratio(ours, theirs),
+        "datadreamer_images_per_second": round(statistics.median(peer_rates), 2),
+        "pipeline_images_per_second": round(statistics.median(steady.rate for steady in ours), 2),
+        "ratio": ratio([steady.rate for steady in ours], peer_rates),
+        "datadreamer_core_seconds_a_picture": round(
+            statistics.median(spent.core_seconds for spent in theirs) / (share * cores), 4
+        ),
+        "pipeline_core_seconds_a_picture": round(statistics.median(steady.core_seconds for steady in ours), 4),
+        "cores_of_others": round(max(steady.others for steady in ours), 2),
     }
-
-
-def peer_rate(commands: Path, folder: str, batch: int, images: int, cores: int) -> float:
-    """Images a second of the peer's processes together."""
-    count = images // cores
-    arguments = [str(LOOP), folder, str(batch), str(count), sysconfig.get_path("purelib")]
-    return count * cores / run_together([[str(commands / "python"), "-P", *arguments]] * cores)

@@ -1,16 +1,14 @@
-"""A diffusers loop as one writes it by hand, one process a core: `python -m jobs.bench.diffusers_loop` is one.
+"""A diffusers loop as one writes it by hand, one process a core: `python -m jobs.bench.diffusers_loop FOLDER` is one.
 
-It says when it has warmed up, waits for a line, makes its images and throws them away: nothing is encoded or stored.
+For every line BATCH COUNT it makes COUNT images and throws them away: nothing is encoded or stored.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from collections.abc import Sequence
 from typing import Any
 
+from .bare import answer_lines
 from .diffusers_model import STEPS
 from .tables import SUBJECTS
 
@@ -40,17 +38,16 @@ def draw(pipeline: Any, first: int, count: int) -> None:
     )
 
 
-def main(arguments: Sequence[str]) -> None:
-    folder, batch, count = arguments[0], int(arguments[1]), int(arguments[2])
+def main(folder: str) -> None:
     pipeline = load(folder)
-    draw(pipeline, 0, batch)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    began = time.time()
-    for first in range(0, count, batch):
-        draw(pipeline, first, min(batch, count - first))
-    print(json.dumps([began, time.time()]), flush=True)
+    draw(pipeline, 0, 1)
+
+    def make(batch: int, count: int) -> None:
+        for first in range(0, count, batch):
+            draw(pipeline, first, min(batch, count - first))
+
+    answer_lines(make)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])

@@ -1,6 +1,6 @@
-"""The online server beside what it stands on (the bare model, a bare call) and beside LitServe with the same model.
+"""The online server beside what it stands on: the bare model, and a bare call for a lone request.
 
-One of them is up at a time: what an idle server costs would be taken from the others.
+One of them is at work at a time; loops wait for their turn, servers are ended, for an idle one takes of the cores.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import os
 import statistics
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from imagen_model.catalog import find_model
@@ -18,96 +19,79 @@ from pipelines.online.running import check_address, server_running
 from pipelines.online.settings import ServeSettings
 
 from ..console import say
-from .bare import bare_rate, requests
-from .client import Client
-from .litserve_peer import LitServeSettings, litserve_running
-from .peer import install
-from .sleeping import measure_sleeping
+from .bare import Loops, Spent, bare_loops, requests
+from .client import Client, Steady
 from .throughput import ratio
 
 MODEL = "imagen-small"
 CONCURRENT = 16
 LONE = 5  # requests of a round
-# What LitServe does unless told otherwise: one process, and a batch is what waits. Only its size has to be said.
-DEFAULTS, DEFAULT_WORKERS = LitServeSettings(CONCURRENT, 0.0), 1
-TRIED = (
-    DEFAULTS,
-    LitServeSettings(16, 0.05),
-    LitServeSettings(16, 0.01),
-    LitServeSettings(8, 0.05),
-    LitServeSettings(8, 0.01),
-)
 
 
 def measure_serve(images: int, rounds: int) -> dict[str, Any]:
-    """imagen-small behind the server in one process, which leaves the other cores to the server, and in one process a
-    core, as `imagegen serve` does by itself; and replicas that sleep."""
+    """imagen-small in one process a core, as `imagegen serve` has it by itself, beside as many bare loops; and in one
+    process, which leaves the other cores to the server, beside one."""
     cores = os.cpu_count() or 1
+    check_images(images)
+    found: dict[str, Any] = {"cores": cores, "concurrent": CONCURRENT}
+    for processes in sorted({1, cores}, reverse=True):
+        with bare_loops("model", processes) as loops:
+            found[f"processes_{processes}"] = beside_the_model(loops, processes, images * processes // cores, rounds)
+    return found
+
+
+def check_images(images: int) -> None:
     if images < 2 * CONCURRENT:
         raise InvalidJob(f"{CONCURRENT} requests at once take at least {2 * CONCURRENT} images, got {images}")
-    commands = install("litserve")
-    found: dict[str, Any] = {"cores": cores, "concurrent": CONCURRENT, "litserve": "0.2.19"}
-    for processes in sorted({1, cores}):
-        share = max(2 * CONCURRENT, images * processes // cores)
-        found[f"processes_{processes}"] = compare(commands, processes, share, rounds)
-    return found | {"sleeping": measure_sleeping(rounds)}
 
 
-def compare(commands: Path, processes: int, images: int, rounds: int) -> dict[str, Any]:
-    """Pictures a second at 16 requests at once, beside as many bare loops and beside one; beside LitServe as it comes
-    and with as many processes and the settings that were fastest for it in short tries before; and seconds of a lone
-    request beside those of the same call here."""
-    chosen = fastest(commands, images, processes)
-    rates: dict[str, list[float]] = {name: [] for name in ("served", "bare", "one_bare", "defaults", "tuned")}
-    lone, calls = [], []
+def beside_the_model(loops: Loops, processes: int, images: int, rounds: int) -> dict[str, Any]:
+    """Pictures a second at 16 requests at once, and seconds of a lone one beside those of the same call here."""
+    bare: list[Spent] = []
+    served: list[Steady] = []
+    calls, lone = [], []
+    share = images // processes
     for _ in range(rounds):
-        rates["bare"].append(bare_rate("model", images, processes))
-        rates["one_bare"].append(bare_rate("model", images // processes, 1) if processes > 1 else rates["bare"][-1])
-        with litserve_running(commands, DEFAULTS, DEFAULT_WORKERS) as port:
-            rates["defaults"].append(measured(port, max(CONCURRENT, images // processes))[1])
-        with litserve_running(commands, chosen, processes) as port:
-            theirs, rate = measured(port, images)
-        rates["tuned"].append(rate)
-        with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
-            settings = ServeSettings(model=MODEL, replicas=processes, batch_folder=folder)
-            port = check_address(settings, "127.0.0.1", 0, False)
-            with server_running(settings, find_model(MODEL), "127.0.0.1", port):
-                ours, rate = measured(port, images)
-                each, alone = measure_lone(port)
-        rates["served"].append(rate)
+        bare.append(loops.make(share))
+        with imagegen_running(processes) as port:
+            served.append(measured(port, images)[1])
+            each, alone = measure_lone(port)
         calls += each
         lone += alone
-        if ours != theirs:
-            raise RuntimeError("LitServe's picture is another one than imagegen's")
-        say(
-            f"{processes} processes, images/s: " + ", ".join(f"{name} {found[-1]:.2f}" for name, found in rates.items())
-        )
+        say(f"{processes} processes: bare {share * processes / bare[-1].seconds:.2f}, served {served[-1].rate:.2f}")
+    rates = [share * processes / spent.seconds for spent in bare]
     return {
         "images": images,
-        "litserve_tuned": {"max_batch_size": chosen.batch, "batch_timeout": chosen.timeout, "workers": processes},
-        "litserve_defaults": {"max_batch_size": CONCURRENT, "batch_timeout": 0.0, "workers": DEFAULT_WORKERS},
-        "images_per_second": {name: round(statistics.median(found), 2) for name, found in rates.items()},
-        "served_over": {name: ratio(rates["served"], found) for name, found in rates.items() if name != "served"},
+        "bare_images_per_second": round(statistics.median(rates), 2),
+        "served_images_per_second": round(statistics.median(steady.rate for steady in served), 2),
+        "ratio": ratio([steady.rate for steady in served], rates),
         "lone_request_seconds": round(statistics.median(lone), 4),
         "bare_call_seconds": round(statistics.median(calls), 4),
         "lone_ratio": ratio(lone, calls),
+        "core_seconds_a_picture": {
+            "bare": round(statistics.median(spent.core_seconds for spent in bare) / (share * processes), 4),
+            "server": round(statistics.median(steady.served for steady in served), 4),
+            "client": round(statistics.median(steady.asking for steady in served), 4),
+        },
+        "cores_of_others": round(max(steady.others for steady in served), 2),
     }
 
 
-def fastest(commands: Path, images: int, processes: int) -> LitServeSettings:
-    tried: dict[LitServeSettings, float] = {}
-    for settings in TRIED:
-        with litserve_running(commands, settings, processes) as port:
-            _, tried[settings] = measured(port, images // 2)
-        say(f"LitServe with {settings.batch} a batch, {settings.timeout:g} s: {tried[settings]:.2f} images/s")
-    return max(tried, key=lambda settings: tried[settings])
+@contextmanager
+def imagegen_running(processes: int) -> Iterator[int]:
+    """Its port."""
+    with tempfile.TemporaryDirectory(prefix="imagegen-bench-") as folder:
+        settings = ServeSettings(model=MODEL, replicas=processes, batch_folder=folder)
+        port = check_address(settings, "127.0.0.1", 0, False)
+        with server_running(settings, find_model(MODEL), "127.0.0.1", port):
+            yield port
 
 
-def measured(port: int, images: int) -> tuple[bytes, float]:
-    """One picture, and images a second in the steady state."""
+def measured(port: int, images: int) -> tuple[bytes, Steady]:
+    """One picture, and the steady state."""
     client = Client(port, CONCURRENT)
-    client.rate(2 * CONCURRENT)
-    return client.ask(requests(1, MODEL)[0]), client.steady_rate(images)
+    client.make(2 * CONCURRENT)
+    return client.ask(requests(1, MODEL)[0]), client.steady(images)
 
 
 def measure_lone(port: int) -> tuple[list[float], list[float]]:

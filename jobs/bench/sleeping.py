@@ -26,8 +26,8 @@ def measure_sleeping(rounds: int) -> dict[str, Any]:
     port = check_address(settings, "127.0.0.1", 0, False)
     with server_running(settings, SleepingSource(BATCH, SECONDS), "127.0.0.1", port):
         client = Client(port, AT_ONCE)
-        client.rate(REPLICAS * BATCH)  # every replica has run once
-        rates = [client.steady_rate(int(BATCHES * SECONDS * ideal)) for _ in range(rounds)]
+        client.make(REPLICAS * BATCH)  # every replica has run once
+        rates = [client.steady(int(BATCHES * SECONDS * ideal)).rate for _ in range(rounds)]
     return {
         "cores": os.cpu_count() or 1,
         "replicas": REPLICAS,

@@ -6,6 +6,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,28 @@ from pipelines.job import BatchJob, Pool
 from pipelines.progress import Progress, Summary
 
 from .bare import bare_rate
+from .cores import Cores, count_cores
 from .tables import write_prompts
 
 ENCODER_ROWS = 6_000
 ENCODER_SIZE = "512x512"
 SHARDS_A_CORE = 16  # enough that the first and last few may be left out
 FEWEST_SHARDS_A_CORE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """The pipeline while every worker is busy: not before each may have ended its first shard, and not after the first
+    may have run out of shards.
+
+    Args:
+        core_seconds: a picture, of the driver, the workers and Ray.
+        others: cores that other programs had meanwhile.
+    """
+
+    rate: float
+    core_seconds: float
+    others: float
 
 
 def measure_pipeline(images: int, rounds: int) -> dict[str, Any]:
@@ -35,7 +52,7 @@ def measure_pipeline(images: int, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         bare.append(bare_rate("model", images, cores))
         summary, steady = run_through("imagen-small", images, None, cores)
-        through.append(steady)
+        through.append(steady.rate)
         overall.append(summary.images_per_second)
         starts.append(summary.startup)
     return {
@@ -56,7 +73,7 @@ def measure_encoder(rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         bare.append(bare_rate("encoder", ENCODER_ROWS, cores))
         summary, steady = run_through("flat-colour", ENCODER_ROWS, ENCODER_SIZE, cores)
-        through.append(steady)
+        through.append(steady.rate)
         overall.append(summary.images_per_second)
     return {
         "cores": cores,
@@ -76,16 +93,21 @@ def run_through(
     cores: int,
     options: ModelOptions = NO_OPTIONS,
     steps: int | None = None,
-) -> tuple[Summary, float]:
-    """The run's summary, and its images a second in steady state.
+) -> tuple[Summary, Steady]:
+    """The run's summary, and its steady state.
 
     Raises:
         WorkersFailed: a row failed, which is no picture that took its time.
     """
-    heard: list[tuple[float, int]] = []
+    marks: list[tuple[float, int, Cores]] = []
+    heard = 0
 
     def hear(progress: Progress) -> None:
-        heard.append((time.perf_counter(), progress.images_done))
+        """At the start and after each shard."""
+        nonlocal heard
+        if heard in (cores, progress.shards_total - cores):
+            marks.append((time.perf_counter(), progress.images_done, count_cores()))
+        heard += 1
 
     least = cores * FEWEST_SHARDS_A_CORE
     if images < least:
@@ -110,18 +132,9 @@ def run_through(
     if summary.failed:
         codes = ", ".join(f"{code} {count}" for code, count in summary.codes.items())
         raise WorkersFailed(f"{summary.failed} of {summary.images} pictures failed ({codes}); no speed is told")
-    return summary, steady_rate(heard, cores)
-
-
-def steady_rate(heard: list[tuple[float, int]], workers: int) -> float:
-    """Images a second while every worker is busy: not before each may have ended its first shard, and not after
-    the first may have run out of shards.
-
-    Args:
-        heard: (seconds, images done) at the start and after each shard.
-    """
-    (begun, before), (ended, after) = heard[workers], heard[-1 - workers]
-    return (after - before) / (ended - begun)
+    (begun, before, counted), (ended, after, counts) = marks
+    images, seconds, spent = after - before, ended - begun, counts - counted
+    return summary, Steady(images / seconds, spent.ours / images, (spent.busy - spent.ours) / seconds)
 
 
 def ratio(ours: list[float], other: list[float]) -> float:

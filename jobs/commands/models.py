@@ -90,7 +90,7 @@ def bench(
         list[str] | None,
         typer.Option(
             help="pipeline, encoder, memory or decoder (default: these), scale, object-store, img2dataset, serve, "
-            "cluster, imagen-pytorch, diffusers, datadreamer."
+            "litserve, sleeping, cluster, imagen-pytorch, diffusers, datadreamer."
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Of the part diffusers: a folder; default a small one.")] = None,
