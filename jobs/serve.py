@@ -45,7 +45,7 @@ def serve_command(flags: dict[str, Any], host: str, port: int, anonymous: bool, 
         with Line() as line, prepared(settings, host, port, log_file) as (source, server), until_told() as told:
             line.end_line()
             print(f"imagegen: {source.name} listens on {server.url} (Ctrl-C stops it)", flush=True)
-            told.wait()
+            server.wait(told)
             say("imagegen: stopping; requests in flight are finished (Ctrl-C again drops them)")
             finished = server.drain(settings.deadline)
     except KeyboardInterrupt:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from .keys import VARIABLE, read_keys
 from .settings import ServeSettings
 
 APP = "imagegen"
+LOOK = 2.0  # seconds between two looks at whether Ray lives
+SERVE_STOPPING, RAY_STOPPING = 10.0, 30.0  # seconds to end
 STARTING = 60.0  # seconds for a replica that has loaded its model to say so
 CALM = {"RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5"}  # 0.1 by default
 ERRORS = {proxy.CALLBACK: proxy.IMPORT_PATH}
@@ -37,10 +40,33 @@ class Running:
 
     url: str
     handle: Any  # of the ingress
+    gcs: str  # host:port of Ray's control process
 
     def drain(self, seconds: float) -> bool:
-        """Take nothing more; whether all that was in flight is answered within so many seconds."""
-        return bool(self.handle.drain.remote(seconds).result(timeout_s=seconds + 10))
+        """Take nothing more; whether all that was in flight is answered within so many seconds, which it is not where
+        the ingress has ended."""
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
+
+        try:
+            return bool(self.handle.drain.remote(seconds).result(timeout_s=seconds + 10))
+        except (RayError, RayServeException, TimeoutError):
+            return False
+
+    def wait(self, told: threading.Event) -> None:
+        """Until `told` is set.
+
+        Raises:
+            WorkersFailed: Ray's control process has ended, and with it the server. Ray itself would end this process
+                a minute later, without a word.
+        """
+        while not told.wait(LOOK):
+            if not listened_to(self.gcs) and not told.wait(LOOK) and not listened_to(self.gcs):
+                raise WorkersFailed(
+                    f"the server at {self.url} is lost: Ray's control process on this machine (gcs_server, {self.gcs}) "
+                    "has ended, killed perhaps because memory was short; start the same command again, and see "
+                    "--log-file. Batches go on where they stopped"
+                )
 
 
 def check_address(settings: ServeSettings, host: str, port: int, anonymous: bool) -> int:
@@ -96,9 +122,28 @@ def server_running(
         )
         try:
             yield start(settings, source, host, port)
-            serve.shutdown()
+            within(SERVE_STOPPING, serve.shutdown)
         finally:  # after an interruption this alone, for Serve would wait for what is in flight
-            ray.shutdown()
+            within(RAY_STOPPING, ray.shutdown)
+
+
+def within(seconds: float, stop: Callable[[], object]) -> None:
+    """Call it and wait no longer than that: it asks processes that may have ended, as on SIGTERM to all of them."""
+    thread = threading.Thread(target=stop, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def listened_to(address: str) -> bool:
+    """Whether a process has the port, be it too busy to answer."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), LOOK).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def replicas_here(settings: ServeSettings) -> int | None:
@@ -111,6 +156,7 @@ def replicas_here(settings: ServeSettings) -> int | None:
 
 
 def start(settings: ServeSettings, source: Source, host: str, port: int) -> Running:
+    import ray
     from ray import serve
 
     from .deployments import application
@@ -130,4 +176,4 @@ def start(settings: ServeSettings, source: Source, host: str, port: int) -> Runn
         raise WorkersFailed(f"the server could not be started: {root_cause(error)}") from error
     if not handle.wait_ready.remote(STARTING).result(timeout_s=STARTING + 10):
         raise WorkersFailed("the server was started, but no replica says that it is ready; see --log-file")
-    return Running(url, handle)
+    return Running(url, handle, ray.get_runtime_context().gcs_address)

@@ -6,6 +6,8 @@ import dataclasses
 import inspect
 import json
 import re
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,15 @@ from pydantic import ValidationError
 
 from imagen_model.flat_colour import RULES
 from imagen_model.generation import GenerationRequest, GreyPicture, InvalidRequest
-from pipelines.errors import InvalidJob
-from pipelines.online import stores
+from pipelines.errors import InvalidJob, WorkersFailed
+from pipelines.online import running, stores
 from pipelines.online.batcher import Batch
 from pipelines.online.deployments import upscaling_to
 from pipelines.online.errors import ApiError
 from pipelines.online.keys import VARIABLE, Keys, read_keys
 from pipelines.online.metrics import STALE, Metrics
 from pipelines.online.replica import Load
-from pipelines.online.running import replicas_here
+from pipelines.online.running import Running, replicas_here
 from pipelines.online.settings import ServeSettings
 from pipelines.online.steps_pattern import numbers, steps_pattern
 from pipelines.online.stores import Answers, FileStore
@@ -210,3 +212,24 @@ def test_without_gpus_a_replica_a_core_unless_told(monkeypatch: pytest.MonkeyPat
         ({"gpus_per_replica": 1.0}, None),  # as many as there are GPUs
     ):
         assert replicas_here(ServeSettings(**given)) == replicas
+
+
+def test_a_server_whose_ray_has_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LOOK", 0.05)
+    told = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as control:
+        server = Running("http://127.0.0.1:8000", None, f"127.0.0.1:{control.getsockname()[1]}")
+        threading.Timer(0.3, told.set).start()
+        server.wait(told)
+    told.clear()
+    with pytest.raises(WorkersFailed, match=r"gcs_server.*has ended.*start the same command again"):
+        server.wait(told)
+
+
+def test_a_stop_that_nobody_answers_is_not_waited_for() -> None:
+    never = threading.Event()
+    running.within(0.05, never.wait)
+    never.set()
+    done = threading.Event()
+    running.within(10.0, done.set)
+    assert done.is_set()
