@@ -27,7 +27,8 @@ from pipelines.progress import Summary
 from pipelines.weights import PIECE, STREAMS, Bucket, RemoteModel, find_remote, find_source
 
 Table = Callable[..., str]
-FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+MODEL = BUNDLED / "imagen-small"
+FILES = {path.relative_to(MODEL).as_posix() for path in MODEL.rglob("*") if path.is_file() and path.suffix != ".md"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def forget(cache: Path) -> None:
@@ -87,7 +88,7 @@ def test_what_is_known_of_it_and_what_is_fetched(url: str, cache: Path) -> None:
     assert {file.name for file in found.files} == FILES
     sent: RemoteModel = pickle.loads(pickle.dumps(found))
     forget(cache)
-    assert files_of(sent.folder()) == {name: (BUNDLED / "imagen-small" / name).read_bytes() for name in FILES}
+    assert files_of(sent.folder()) == {name: (MODEL / name).read_bytes() for name in FILES}
 
 
 def test_names_and_folders_are_found_as_before() -> None:

@@ -17,6 +17,11 @@ from pipelines.storage import open_store
 @pytest.fixture
 def bucket(gateway: Path) -> str:
     """The URL of a new bucket."""
+    return new_bucket()
+
+
+def new_bucket() -> str:
+    """Its URL; the gateway is up."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     S3Store(f"s3://{name}").client.create_bucket(Bucket=name)
     return f"s3://{name}"
