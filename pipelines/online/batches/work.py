@@ -98,6 +98,8 @@ class Work:
         except InvalidBatch as refusal:
             self.fail(refusal.mistakes)
             return
+        except OutputLocked:
+            raise  # by the process of a killed server, which lives a moment longer: a set-up error that passes
         except (SetupError, ModelNotFound) as error:
             # Such as a server that came back with other weights: what is made already is handed over.
             self.conclude(BatchError(code="cannot_go_on", message=str(error)))
