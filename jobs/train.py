@@ -10,17 +10,22 @@ from .console import say
 from .exit_codes import ExitCode
 
 
-def train_command(path: Path) -> int:
+def train_command(path: Path, workers: int = 1, gpu: bool = False, ray_address: str | None = None) -> int:
     try:
         job = read_training_job(path)
     except InvalidTrainingJob as mistake:
         say(f"imagegen: {mistake}")
         return ExitCode.USAGE
-    # torch and transformers only once the file is known to be right.
-    from imagen_model.training.loop import train
-
+    # torch, transformers and Ray only once the file is known to be right.
     try:
-        folder = train(job)
+        if workers > 1 or gpu or ray_address is not None:
+            from .distributed_training import train_with_workers
+
+            folder = train_with_workers(job, workers, gpu, ray_address)
+        else:
+            from imagen_model.training.loop import train
+
+            folder = train(job)
     except InvalidTrainingJob as mistake:  # right by itself, but not for the model that it starts from
         say(f"imagegen: {mistake}")
         return ExitCode.USAGE

@@ -36,6 +36,7 @@ from .building import step_seed
 from .captioning_data import NAMELESS, CaptionBatch, CaptionedDrawings
 from .job import InvalidTrainingJob, TrainingJob
 from .loop import VALIDATION_SEED_OFFSET, Trainer
+from .share import WHOLE, Share
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -138,10 +139,10 @@ class CaptioningObjective:
         self.module: nn.Module = captioner.model
         self.run: Any = torch.compile(captioner.model) if job.compile else captioner.model
 
-    def data(self, seed: int, steps: int, held_out: bool = False) -> CaptionedDrawings:
+    def data(self, seed: int, steps: int, held_out: bool = False, share: Share = WHOLE) -> CaptionedDrawings:
         return CaptionedDrawings(seed, self.job.batch_size, self.sizes.image_size, steps)
 
-    def loss(self, batch: CaptionBatch) -> Tensor:
+    def loss(self, batch: CaptionBatch, share: Share = WHOLE) -> Tensor:
         ids = self.captioner.tokenizer(list(batch.texts), padding="max_length", return_tensors="pt").input_ids
         before = torch.cat((torch.full((len(ids), 1), BEGIN), ids[:, :-1]), 1)
         hidden = (torch.rand(before.shape) < self.sizes.hidden_words) & (before > END)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..worlds import World, find_world
 from .job import InvalidTrainingJob
 from .pictures import Picture
+from .share import WHOLE, Share
 
 # A word that no vocabulary holds: the model learns that unknown words change nothing.
 UNKNOWN_WORD = "qzx"
@@ -61,6 +62,7 @@ class Batches(Dataset[Batch]):
     Args:
         side: of the pictures; low_side: of those that super-resolution starts from.
         crop: side of the square that is cut out of each picture, at a place that is a multiple of `align`.
+        share: whose rows these are; the others' are chosen, for what is random, and not drawn.
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class Batches(Dataset[Batch]):
         low_side: int | None = None,
         crop: int | None = None,
         align: int = 1,
+        share: Share = WHOLE,
     ) -> None:
         self.source = source
         self.seed, self.batch_size, self.side, self.low_side = seed, batch_size, side, low_side
         self.steps, self.caption_dropout = steps, caption_dropout
         self.crop, self.align = crop or side, align
+        self.own = share.rows(batch_size)
 
     def __len__(self) -> int:
         return self.steps
@@ -89,9 +93,12 @@ class Batches(Dataset[Batch]):
         for row in range(self.batch_size):
             subject = source.subject(rng, self.seed, step * self.batch_size + row)
             text = "" if rng.random() < self.caption_dropout else subject.caption(rng)
-            captions.append(source.said(text, rng))
+            said = source.said(text, rng)
             places = (self.side - self.crop) // self.align
             top, left = (rng.randint(0, places) * self.align if places else 0 for _ in range(2))
+            if row not in self.own:
+                continue
+            captions.append(said)
             pictures.append(cut(subject.picture(self.side), top, left, self.crop))
             if self.low_side is not None:
                 scale = self.side // self.low_side

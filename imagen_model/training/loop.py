@@ -2,7 +2,7 @@
 exact resume.
 
 Everything random in a step is a function of (seed, step), so a resumed run ends with the weights of an
-uninterrupted one on the same machine.
+uninterrupted one on the same machine. Several processes share a step (`share`); the first one writes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .data_source import DataSource
 from .job import TEXT_ENCODER, TrainingJob
 from .objectives import objective
 from .pictures import check_unchanged, picture_set
+from .share import WHOLE, Share
 
 # Validation drawings come from seeds that no training step reaches.
 VALIDATION_SEED_OFFSET = 1_000_003
@@ -36,7 +37,12 @@ class Trainer:
     """One run: the model, what its stage learns, the moving average, the optimiser, and how far they are."""
 
     def __init__(self, job: TrainingJob) -> None:
+        """Raises:
+        InvalidTrainingJob: the job does not fit its model, its data or the number of processes.
+        """
         self.job = job
+        self.share = Share.of_group()
+        self.share.check(job)
         self.output = Path(job.output)
         self.output.mkdir(parents=True, exist_ok=True)
         if job.threads:
@@ -56,11 +62,12 @@ class Trainer:
         checkpoint = checkpoints.newest(self.output)
         if checkpoint is not None:
             self.steps_done = checkpoints.load(checkpoint, self.learning, self.average, self.optimizer)
+        self.share.check_same("checkpoints", self.steps_done, self.device)
 
     def build(self) -> tuple[Any, Any]:
         """The model on its device, and the objective of what learns in it."""
         if self.job.data is not None:
-            check_unchanged(self.output, picture_set(DataSource.of(self.job.data)))
+            check_unchanged(self.output, picture_set(DataSource.of(self.job.data)), write=self.share.rank == 0)
         model = build_model(self.job).to(self.device)  # type: ignore[arg-type]
         return model, objective(model, self.job, self.device)
 
@@ -69,18 +76,20 @@ class Trainer:
 
     def run(self, stop_after: int | None = None) -> None:
         """Train to the end, or for `stop_after` steps of this call, then write the model."""
-        job = self.job
+        job, first_one = self.job, self.share.rank == 0
         last = job.steps if stop_after is None else min(job.steps, self.steps_done + stop_after)
         began, first = time.perf_counter(), self.steps_done
-        bar = tqdm(total=job.steps, initial=first, desc="training", unit="step")
+        bar = tqdm(total=job.steps, initial=first, desc="training", unit="step", disable=not first_one)
         smooth: float | None = None
-        for batch in batches(self.objective.data(job.seed, last), first, job.data_workers):
+        for batch in batches(self.objective.data(job.seed, last, share=self.share), first, job.data_workers):
             loss = self.step(batch)
             smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
             self.steps_done += 1
             bar.update()
             bar.set_postfix_str(f"loss {smooth:.4f}", refresh=False)
             done = self.steps_done
+            if not first_one:
+                continue
             if done % job.validate_every == 0 or done == last:
                 rate = (done - first) * job.batch_size / (time.perf_counter() - began)
                 self.report(smooth, rate)
@@ -95,12 +104,13 @@ class Trainer:
         # Noise, times and dropout are drawn from torch's own generator, so that they are tied to the step as well.
         torch.manual_seed(step_seed(job.seed, self.steps_done))
         self.objective.module.train()
-        loss = self.loss(batch)
-        if not math.isfinite(loss.item()):
+        part = self.loss(batch, self.share)
+        part.backward()
+        loss = self.share.average(self.learning.values(), part)
+        if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.steps_done}; lower learning_rate (now {job.learning_rate})"
+                f"the loss is {loss} at step {self.steps_done}; lower learning_rate (now {job.learning_rate})"
             )
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.learning.values(), job.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = job.learning_rate_at(self.steps_done)
@@ -111,11 +121,11 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self.learning.items():
                 self.average[name].lerp_(parameter, 1 - decay)
-        return float(loss.detach())
+        return loss
 
-    def loss(self, batch: Any) -> Tensor:
+    def loss(self, batch: Any, share: Share = WHOLE) -> Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.job.precision == "bf16"):
-            return self.objective.loss(batch)
+            return self.objective.loss(batch, share)
 
     def with_average(self, action: Callable[[], Any]) -> Any:
         """Do something with the moving average in the place of the weights."""

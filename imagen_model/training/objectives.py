@@ -18,6 +18,7 @@ from .data import Batch, Batches, Drawings, Pictures, Source
 from .data_source import DataSource
 from .job import InvalidTrainingJob, TrainingJob
 from .pictures import picture_set
+from .share import WHOLE, Share
 
 # Tokens: a compiled network's text is padded to a multiple of this.
 TEXT_STRIDE = 16
@@ -34,12 +35,14 @@ class Objective(Protocol):
     @property
     def side(self) -> int | None: ...
 
-    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
-        """The pictures of `steps` steps; `held_out` chooses those that no training step sees, where a set has them."""
+    def data(self, seed: int, steps: int, held_out: bool = False, share: Share = WHOLE) -> Batches:
+        """The share's pictures of `steps` steps; `held_out` chooses those that no training step sees, where a set has
+        them."""
         ...
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Of a batch; everything random in it comes from torch's own generator on the CPU."""
+    def loss(self, batch: Batch, share: Share = WHOLE) -> Tensor:
+        """The mean over the share's rows; everything random in it comes from torch's own generator on the CPU, and is
+        drawn for the rows of all."""
         ...
 
     def figures(self, validation_loss: float) -> dict[str, float]:
@@ -75,11 +78,12 @@ class PixelObjective:
         self.module: nn.Module = model
         self.run: Any = torch.compile(model, dynamic=False) if job.compile else model
 
-    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
+    def data(self, seed: int, steps: int, held_out: bool = False, share: Share = WHOLE) -> Batches:
         job, side = self.job, self.model.config.image_size
-        return Batches(source(self.model, job, side, held_out), seed, job.batch_size, side, steps, job.caption_dropout)
+        found = source(self.model, job, side, held_out)
+        return Batches(found, seed, job.batch_size, side, steps, job.caption_dropout, share=share)
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, share: Share = WHOLE) -> Tensor:
         limit, cut = self.model.config.max_text_tokens, self.job.data is not None
         ids, mask = tokenize(self.model.tokenizer, batch.captions, None, limit, cut)
         if self.job.compile:  # few shapes, each compiled once
@@ -106,19 +110,19 @@ class DenoisingObjective:
         self.module: nn.Module = model if learns else net
         self.run: Any = torch.compile(net) if job.compile else net
 
-    def data(self, seed: int, steps: int, held_out: bool = False) -> Batches:
+    def data(self, seed: int, steps: int, held_out: bool = False, share: Share = WHOLE) -> Batches:
         config, job = self.net.config, self.job
-        low, share = config.low_resolution_size, job.caption_dropout
+        low, left_out = config.low_resolution_size, job.caption_dropout
         side, align = config.image_size, config.granularity
         found = source(self.model, job, side, held_out)
-        return Batches(found, seed, job.batch_size, side, steps, share, low, job.crop, align)
+        return Batches(found, seed, job.batch_size, side, steps, left_out, low, job.crop, align, share)
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, share: Share = WHOLE) -> Tensor:
         rows, shift = len(batch.captions), self.net.config.shift
         clean = to_signal(batch.pictures)
-        time = diffusion.training_times(rows, shift)
-        noisy = diffusion.noised(clean, torch.randn(clean.shape), time).to(self.device)
-        low, level = self.augmented(batch.low)
+        time = share.draw(lambda count: diffusion.training_times(count, shift), rows)
+        noisy = diffusion.noised(clean, share.draw(lambda count: noise(count, clean), rows), time).to(self.device)
+        low, level = self.augmented(batch.low, share)
         # One length of text for all batches: compiled networks want one shape.
         limit = self.model.config.max_text_tokens
         length, cut = limit if self.job.compile else None, self.job.data is not None
@@ -128,17 +132,23 @@ class DenoisingObjective:
         predicted = self.run(noisy, time.to(self.device), text, low, level)
         return diffusion.velocity_loss(clean.to(self.device), predicted, time.to(self.device))
 
-    def augmented(self, low: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def augmented(self, low: Tensor | None, share: Share) -> tuple[Tensor | None, Tensor | None]:
         """The low-resolution pictures as the stage before makes them, noised to random levels; and the levels."""
         if low is None:
             return None, None
         base = self.model.config
         if base.base_stage is None and self.net.config.low_resolution_size == base.image_size:
-            low = torch.from_numpy(self.model.to_pictures(self.model.to_levels(low)))
+            low = self.model.level_values()[low.long() * base.levels // 256].to(torch.uint8)  # of any crop
         # Squared, for more of the low levels at which pictures are made.
-        level = self.job.augmentation * torch.rand(len(low)).square()
-        low = to_signal(low)
-        return diffusion.noised(low, torch.randn(low.shape), level).to(self.device), level.to(self.device)
+        level = self.job.augmentation * share.draw(torch.rand, len(low)).square()
+        signal = to_signal(low)
+        grain = share.draw(lambda count: noise(count, signal), len(low))
+        return diffusion.noised(signal, grain, level).to(self.device), level.to(self.device)
 
     def figures(self, validation_loss: float) -> dict[str, float]:
         return {}
+
+
+def noise(count: int, like: Tensor) -> Tensor:
+    """For so many rows of that shape."""
+    return torch.randn(count, *like.shape[1:])

@@ -112,8 +112,11 @@ def picture_set(source: DataSource) -> PictureSet:
     return PictureSet(source)
 
 
-def check_unchanged(output: Path, pictures: PictureSet) -> None:
+def check_unchanged(output: Path, pictures: PictureSet, write: bool = True) -> None:
     """Note what a run learns from, in `data.json`; a run that goes on must find the same.
+
+    Args:
+        write: of several processes only one notes it.
 
     Raises:
         InvalidTrainingJob: the set is another one than when the run began.
@@ -125,7 +128,8 @@ def check_unchanged(output: Path, pictures: PictureSet) -> None:
             f"data: the pictures or captions are not those that {output} began with ({note.read_text()}, now {said}); "
             "bring them back, or choose another output"
         )
-    note.write_text(said)
+    if write:
+        note.write_text(said)
 
 
 def name_hash(name: str) -> int:

@@ -25,6 +25,7 @@ from .building import build_model, step_seed
 from .data import with_unknown_words
 from .job import InvalidTrainingJob, TrainingJob
 from .loop import Trainer
+from .share import WHOLE, Share
 
 LONGEST = 24  # words of a sentence with its marks; the longest that a world has are 15
 
@@ -81,7 +82,7 @@ class ReadingObjective:
         self.model, self.teller, self.job, self.device = model, teller, job, device
         self.module: nn.Module = model
 
-    def data(self, seed: int, steps: int, held_out: bool = False) -> Readings:
+    def data(self, seed: int, steps: int, held_out: bool = False, share: Share = WHOLE) -> Readings:
         return Readings(self.model.config.world, self.teller, seed, self.job.batch_size, steps)
 
     def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
@@ -90,7 +91,7 @@ class ReadingObjective:
         mask = mask.to(self.device)
         return self.model.text_states(ids.to(self.device), mask), mask
 
-    def loss(self, batch: Reading) -> Tensor:
+    def loss(self, batch: Reading, share: Share = WHOLE) -> Tensor:
         return self.teller.loss(batch.sentences.to(self.device), *self.read(batch.captions))
 
     def figures(self, validation_loss: float) -> dict[str, float]:

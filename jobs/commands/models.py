@@ -22,11 +22,14 @@ from .options import (
 
 def train(
     job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/training/imagen-small.yaml.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share every step, through Ray Train.")] = 1,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Each worker has a GPU of its own.")] = False,
+    ray_address: RayAddress = None,
 ) -> None:
     """Train an Imagen on a drawn world or on pictures of yours; run again to go on from the last checkpoint."""
     from ..train import train_command
 
-    raise typer.Exit(train_command(job))
+    raise typer.Exit(train_command(job, workers, gpu, ray_address))
 
 
 def evaluate(
