@@ -32,6 +32,10 @@ class InvalidJob(SetupError):
     """A setting of the job is out of range or does not fit the model."""
 
 
+class NoCluster(InvalidJob):
+    """No Ray cluster answers at the address."""
+
+
 class TableError(SetupError):
     """The prompt table cannot be read as one."""
 

@@ -39,7 +39,7 @@ from ray.data import ActorPoolStrategy, DataContext, Datasource, ReadTask  # noq
 from ray.data.block import BlockMetadata  # noqa: E402
 
 from .at_work import at_work  # noqa: E402
-from .errors import InvalidJob, WorkersFailed  # noqa: E402
+from .errors import InvalidJob, NoCluster, WorkersFailed  # noqa: E402
 from .job import Pool  # noqa: E402
 from .lean import lean  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
@@ -194,7 +194,7 @@ def check_answers(address: str) -> None:
     """Ray itself waits for minutes, without a word, for a cluster that is not there.
 
     Raises:
-        InvalidJob: nothing listens at the address.
+        NoCluster: nothing listens at the address.
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not (colon and port.isdecimal()):
@@ -202,7 +202,7 @@ def check_answers(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), JOIN_SECONDS).close()
     except OSError as error:
-        raise InvalidJob(
+        raise NoCluster(
             f"no Ray cluster answers at {address} ({error}); give its head as host:port, or none to use this machine"
         ) from None
 

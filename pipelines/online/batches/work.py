@@ -23,7 +23,7 @@ from imagen_model.catalog import ModelNotFound
 from ...batch import run_batch
 from ...credential_files import credential_files
 from ...endpoint import EndpointModel, find_endpoint
-from ...errors import EndpointUnavailable, NoPlan, OutputLocked, SetupError, StoreError, WorkersFailed
+from ...errors import EndpointUnavailable, NoCluster, NoPlan, OutputLocked, SetupError, StoreError, WorkersFailed
 from ...job import BatchJob, Pool
 from ...manifest import finished_shards
 from ...plan import Plan, load_plan
@@ -34,6 +34,9 @@ from .lines import InvalidBatch, convert
 from .schemas import Batch, BatchError, BatchErrors, FileObject, RequestCounts, StoredBatch
 from .store import RUNS, BatchStore, content_key, derived_file_id
 
+# Set-up errors that pass where a server was killed: its ingress and batch processes live a moment longer than its Ray,
+# and hold the output.
+PASSING = (NoCluster, OutputLocked)
 TRY_AGAIN = 75  # exit status: what is missing may come back (EX_TEMPFAIL of sysexits.h)
 WRITE_EVERY = 1.0  # seconds between two records of the progress
 WORKERS = 2  # processes that ask the server, each with a batch of requests under way
@@ -98,8 +101,8 @@ class Work:
         except InvalidBatch as refusal:
             self.fail(refusal.mistakes)
             return
-        except OutputLocked:
-            raise  # by the process of a killed server, which lives a moment longer: a set-up error that passes
+        except PASSING:
+            raise
         except (SetupError, ModelNotFound) as error:
             # Such as a server that came back with other weights: what is made already is handed over.
             self.conclude(BatchError(code="cannot_go_on", message=str(error)))
@@ -285,7 +288,7 @@ def main() -> int:
         work = Work(order, Path(folder))
         try:
             work.finish()
-        except (EndpointUnavailable, OutputLocked, StoreError, WorkersFailed) as error:
+        except (*PASSING, EndpointUnavailable, StoreError, WorkersFailed) as error:
             print(f"imagegen: batch {order.batch} will be tried again: {error}", file=sys.stderr)
             return TRY_AGAIN
         except KeyboardInterrupt:
