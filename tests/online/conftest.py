@@ -1,5 +1,5 @@
-"""Real servers, each a process of its own, and the official client. They end with this package's tests: an idle server
-takes a tenth of a core."""
+"""Real servers, each a process of its own, and the official client. They end with the last test that asks for them: an
+idle server takes a tenth of a core."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import openai
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SERVERS = ("imagen_server", "keyed_server", "single_server", "wide_server")
 KEY, OTHER_KEY = "test-key-0123456789abcdef", "test-key-fedcba9876543210"
 
 
@@ -75,6 +76,16 @@ def pass_on(lines: IO[str], said: list[str]) -> None:
         os.write(2, line.encode())
 
 
+@pytest.fixture(autouse=True)
+def unused_servers_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A server that no later test asks for is told to end."""
+    yield
+    items = request.session.items
+    later = {name for item in items[items.index(request.node) + 1 :] for name in getattr(item, "fixturenames", ())}
+    for name in set(SERVERS).intersection(request.fixturenames) - later:
+        request.getfixturevalue(name).interrupt()
+
+
 @pytest.fixture(scope="package")
 def imagen_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`imagegen serve --model imagen-small` with two replicas, nobody asked for a key."""
@@ -116,14 +127,14 @@ def obedient(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterat
 
 @pytest.fixture(scope="package")
 def keyed_server(obedient: Callable[..., Server]) -> Server:
-    """Two replicas, batches of up to 4, 12 pictures at most, 30 seconds, 40 pictures a minute for each key."""
+    """Two replicas, batches of up to 4, 12 pictures at most, 30 seconds."""
     return obedient(replicas=2, max_queue=12, deadline=30, max_body=4096)
 
 
 @pytest.fixture(scope="package")
 def single_server(obedient: Callable[..., Server]) -> Server:
-    """As the other with one replica, so that what waits waits behind what is held."""
-    return obedient(replicas=1, max_queue=12, deadline=100)
+    """As the other with one replica, so that what waits waits behind what is held, and a limit to a key's pictures."""
+    return obedient(replicas=1, max_queue=12, deadline=100, rate_limit=100)
 
 
 @pytest.fixture(scope="package")

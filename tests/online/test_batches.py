@@ -27,6 +27,7 @@ from pipelines.encoding import Encoder
 from pipelines.lease import Lease, alive
 from pipelines.online.batches.runner import BatchRunner, Surroundings
 from pipelines.online.batches.store import BatchStore
+from pipelines.online.batches.work import RUNS
 from pipelines.online.errors import ApiError
 from pipelines.storage import LocalStore
 
@@ -116,8 +117,13 @@ def test_a_batch_gives_the_pictures_of_the_model_itself(imagen_server: Server) -
 
 
 @pytest.fixture(scope="module")
-def server(obedient: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return obedient(replicas=1, batch_folder=tmp_path_factory.mktemp("batches") / "kept", max_batch_requests=500)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("batches") / "kept"
+
+
+@pytest.fixture(scope="module")
+def server(obedient: Callable[..., Server], kept: Path) -> Server:
+    return obedient(replicas=1, batch_folder=kept, max_batch_requests=500)
 
 
 def test_a_file_that_is_no_batch_fails_with_every_line_that_is_wrong(server: Server) -> None:
@@ -260,12 +266,24 @@ def batch_processes(server: Server) -> list[psutil.Process]:
     return found
 
 
+def test_a_batch_waits_for_the_end_of_a_process_that_outlives_its_killed_server(server: Server, kept: Path) -> None:
+    client = server.client()
+    batch = submit(client, [line("a", prompt="patient", seed=1, size="64x64")]).id
+    with Lease(LocalStore(str(kept / RUNS / batch / "dataset"))):  # as that process holds it
+        wait_for(lambda: batch_processes(server))
+        wait_for(lambda: not batch_processes(server))  # there is another in two seconds
+        assert client.batches.retrieve(batch).status == "in_progress"
+    found = wait(client, batch)
+    assert found.status == "completed"
+    assert pictures(answers(client, found.output_file_id)["a"]) == [flat("patient", 1)]
+
+
 def test_batches_survive_the_death_of_any_process_and_a_new_server(
-    obedient: Callable[..., Server], tmp_path: Path
+    server: Server, kept: Path, obedient: Callable[..., Server], tmp_path: Path
 ) -> None:
-    """Killed in turn: the batch's own process, the ingress, and the whole server, each while pictures are made."""
-    folder, gates = tmp_path / "kept", [tmp_path / f"gate{number}" for number in range(3)]
-    server = obedient(replicas=1, batch_folder=folder)
+    """Killed in turn: the batch's own process, the ingress, and the whole server, each while pictures are made. It is
+    the last test of that server."""
+    gates = [tmp_path / f"gate{number}" for number in range(3)]
     client = server.client()
     lines = [line(str(number), prompt=f"row {number}", seed=number, size="64x64") for number in range(300)]
     for number, gate in zip((100, 200, 299), gates, strict=True):
@@ -293,7 +311,7 @@ def test_batches_survive_the_death_of_any_process_and_a_new_server(
     server.process.wait()
     gates[2].touch()
 
-    second = obedient(replicas=1, batch_folder=folder)
+    second = obedient(replicas=1, batch_folder=kept)
     found = wait(second.client(retries=10), batch)  # until the dead server's lease is known to be dead
     assert found.status == "completed" and found.request_counts and found.request_counts.completed == 300
     good = answers(second.client(), found.output_file_id)

@@ -13,14 +13,14 @@ from PIL import Image
 
 from imagen_model import Imagen
 from imagen_model.catalog import ModelNotFound
-from imagen_model.generation import ErrorCode, Failure, GenerationRequest, GreyPicture, Success
+from imagen_model.generation import GenerationRequest, GreyPicture, Success
 from imagen_model.imagen_generator import ImagenGenerator
 from pipelines.encoding import Encoder
 from pipelines.endpoint import find_endpoint
 from pipelines.errors import EndpointUnavailable
 from tests.jobs.test_command_line import imagegen
 
-from .conftest import KEY, Server
+from .conftest import Server
 
 
 def test_a_job_through_a_server(imagen_server: Server, tmp_path: Path) -> None:
@@ -59,21 +59,3 @@ def test_what_is_no_server_or_serves_other_models(imagen_server: Server, tmp_pat
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(EndpointUnavailable, match="no good answer within 5 s"):
             find_endpoint(url, "imagen-small")
-
-
-def test_keys_and_single_refusals(keyed_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("IMAGEGEN_API_KEY", raising=False)
-    with pytest.raises(EndpointUnavailable, match="the key comes from IMAGEGEN_API_KEY"):
-        find_endpoint(keyed_server.url, "obedient")
-    monkeypatch.setenv("IMAGEGEN_API_KEY", KEY)
-    model = find_endpoint(keyed_server.url, "obedient")
-    requests = [
-        GenerationRequest("good", 1, width=64, height=64),
-        GenerationRequest("bad", 2, width=63, height=64),
-        GenerationRequest("large", 1, width=64, height=64, post_processing="denoise, upscale=90x70"),
-    ]
-    good, bad, large = model.load().generate(requests)
-    assert isinstance(good, Success) and good.image.size == (64, 64)
-    assert isinstance(large, Success) and large.image.size == (90, 70)
-    assert model.rules.limits["upscale"] == 1024 and "denoise" in model.rules.post_processing
-    assert isinstance(bad, Failure) and bad.code == ErrorCode.INVALID_SIZE

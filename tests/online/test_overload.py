@@ -7,7 +7,6 @@ import http.client
 import json
 import signal
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -157,16 +156,20 @@ def metrics(server: Server) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def test_deadline_rate_limit_and_a_stop_that_finishes_what_is_in_flight(obedient: Callable[..., Server]) -> None:
-    server = obedient(replicas=1, deadline=10, rate_limit=10, max_queue=12)
-    held = server.folder / "deadline"
+def test_past_the_deadline_504(keyed_server: Server) -> None:
+    held = keyed_server.folder / "deadline"
     with pytest.raises(openai.InternalServerError) as late:
-        server.client().images.generate(prompt=f"HOLD {held}")
+        keyed_server.client().images.generate(prompt=f"HOLD {held}")
     assert late.value.status_code == 504 and late.value.code == "deadline_exceeded"
     held.touch()
-    server.client().images.generate(prompt="a", n=9)
+
+
+def test_rate_limit_and_a_stop_that_finishes_what_is_in_flight(single_server: Server) -> None:
+    """The last test of that server."""
+    server = single_server
     with pytest.raises(openai.RateLimitError) as limited:
-        server.client().images.generate(prompt="a", n=10)
+        for _ in range(20):  # the first ten are within the limit
+            server.client().images.generate(prompt="a", n=10)
     assert limited.value.code == "rate_limit_exceeded" and int(limited.value.response.headers["retry-after"]) > 0
     held = server.folder / "stop"
     client = server.client(OTHER_KEY)
@@ -182,17 +185,6 @@ def test_deadline_rate_limit_and_a_stop_that_finishes_what_is_in_flight(obedient
     assert found.data is not None and found.data[0].b64_json is not None
     assert base64.b64decode(found.data[0].b64_json) == expected(f"HOLD {held}", 9)
     assert server.process.wait(120) == 0
-
-
-def test_a_second_interrupt_drops_what_is_in_flight(obedient: Callable[..., Server]) -> None:
-    server = obedient(replicas=1)
-    connection = begin(server, f"HOLD {server.folder / 'never'}")
-    wait_for(lambda: running(server) == 1)
-    server.process.send_signal(signal.SIGINT)
-    wait_for(lambda: not ready(server))
-    server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(50) == 130  # the model itself would hold for 60 seconds
-    connection.close()
 
 
 def ready(server: Server) -> bool:

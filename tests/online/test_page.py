@@ -26,7 +26,6 @@ from pipelines.encoding import Encoder
 from pipelines.provenance import Provenance
 
 from ..chromium import needs_chromium
-from .conftest import KEY, Server
 
 pytestmark = needs_chromium
 OWN = ("blob:", "data:")
@@ -314,32 +313,6 @@ def test_a_server_that_cannot_be_reached_is_said(page: Page) -> None:
     expect(page.locator("#state")).to_have_text("Not reachable")
     page.context.set_offline(False)
     expect(page.locator("#state")).to_have_text(re.compile("Ready|Busy"), timeout=PATIENCE)
-
-
-def test_a_key_is_asked_for_and_kept_for_the_tab_only(browser: Browser, keyed_server: Server) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(keyed_server.url + "/")
-    for name in ("Best of", "Afterwards"):  # until a model says that it takes them
-        expect(page.get_by_label(name)).to_be_hidden()
-    field = page.get_by_label("API key")
-    expect(field).to_be_visible(timeout=PATIENCE)
-    page.get_by_label("What should be drawn?").fill("a red circle")
-    page.get_by_role("button", name="Generate").click()
-    expect(page.locator("#api_key-error")).to_contain_text("give a valid API key", timeout=PATIENCE)
-    expect(field).to_be_focused()
-    field.fill(KEY)
-    page.keyboard.press("Enter")
-    expect(page.locator(".card:not(.growing)")).to_have_count(1, timeout=PATIENCE)
-    assert page.evaluate("Object.values(localStorage).join()") == ""
-    page.locator(".frame").click()
-    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
-    page.get_by_role("dialog").get_by_role("button", name="Copy as curl").click()
-    expect(page.locator("#viewer-note")).to_have_text("Copied.")
-    copied = page.evaluate("window.copied")
-    assert "$IMAGEGEN_API_KEY" in copied and KEY not in copied
-    context.close()
 
 
 CONTRASTS = """() => {

@@ -1,4 +1,5 @@
-"""Answers where no ingress answers, while the server starts and when that process was killed: OpenAI's form, always."""
+"""Answers where no ingress answers, while the server starts and when that process was killed: OpenAI's form, always.
+And the end of a server that is told twice to end."""
 
 from __future__ import annotations
 
@@ -13,11 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from tests.ports import free_port
 
 from .conftest import KEY, Server
-from .test_overload import begin, in_flight
-from .test_refusals import GENERATIONS, JSON, ask, check_form, wait_for
+from .test_overload import begin, in_flight, ready
+from .test_refusals import GENERATIONS, JSON, ask, check_form, running, wait_for
 from .test_storm import processes
 
 Answers = list[tuple[int, dict[str, str], Any]]
@@ -62,11 +65,18 @@ def refusals(answers: Answers) -> set[str]:
     return codes
 
 
-def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Server]) -> None:
+@pytest.fixture(scope="module")
+def started(obedient: Callable[..., Server]) -> tuple[Server, int, Answers]:
+    """A server, its port, and what that answered from before the start until it was up."""
     port = free_port()
     with knocking(port) as heard:
         server = obedient(replicas=1, port=port)
-    assert refusals(heard.result()) == {"model_loading"}
+    return server, port, heard.result()
+
+
+def test_starting_and_after_the_death_of_the_ingress(started: tuple[Server, int, Answers]) -> None:
+    server, port, heard_at_start = started
+    assert refusals(heard_at_start) == {"model_loading"}
 
     held = server.folder / "held"
     waiting = begin(server, f"HOLD {held}")
@@ -88,4 +98,15 @@ def test_starting_and_after_the_death_of_the_ingress(obedient: Callable[..., Ser
     assert refusals(heard.result()) <= {"ingress_died", "model_loading"}
     # What operators ask the proxy itself is not for OpenAI's clients.
     assert ask(server, "GET", "/-/routes")[2] == {"/": "imagegen"}
-    server.interrupt()
+
+
+def test_a_second_interrupt_drops_what_is_in_flight(started: tuple[Server, int, Answers]) -> None:
+    """The last test of that server."""
+    server, _, _ = started
+    connection = begin(server, f"HOLD {server.folder / 'never'}")
+    wait_for(lambda: running(server) == 1)
+    server.process.send_signal(signal.SIGINT)
+    wait_for(lambda: not ready(server))
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(50) == 130  # the model itself would hold for 60 seconds
+    connection.close()
