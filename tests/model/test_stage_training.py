@@ -163,6 +163,7 @@ def test_a_stage_that_does_not_fit_its_model_is_refused(tiny_folder: Path, tmp_p
 
 def test_the_bundled_recipe_is_valid() -> None:
     assert read_training_job("jobs/specs/training/imagen-small-sr0.yaml").super_resolution_index == 0
+    assert read_training_job("jobs/specs/training/imagen-small-text.yaml").stage == "text_encoder"
 
 
 def test_a_text_encoder_learns_alone_what_captions_mean(tmp_path: Path) -> None:
