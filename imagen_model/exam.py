@@ -68,11 +68,17 @@ def shuffled(images: Sequence[Image.Image]) -> list[Image.Image]:
     return [*images[half:], *images[:half]]
 
 
-def answer(generator: Generator, asked: Sequence[Question], seed: int, side: int | None) -> list[Image.Image | None]:
-    """A picture for each question, at `side` pixels where the generator makes that size, else at its default."""
+def answer(
+    generator: Generator, asked: Sequence[Question], seed: int, side: int | None, best_of: int | None = None
+) -> list[Image.Image | None]:
+    """A picture for each question, at `side` pixels where the generator makes that size, else at its default.
+
+    Args:
+        best_of: candidates for each picture, of which the generator keeps one.
+    """
     made = side if side is not None and generator.rules.makes(side, side) else None
     requests = [
-        GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32, width=made, height=made)
+        GenerationRequest(one.prompt, (seed * 1_000_003 + index) % 2**32, width=made, height=made, best_of=best_of)
         for index, one in enumerate(asked)
     ]
     results = generator.generate(requests)

@@ -57,6 +57,7 @@ class Report:
     world: str
     samples: int
     seed: int
+    best_of: int
     seconds: float
     rows: list[Row]
     distances: Distances
@@ -77,6 +78,7 @@ def evaluate_command(
     clip_folder: Path | None,
     inception_place: Path | None,
     as_json: bool,
+    best_of: int | None = None,
 ) -> int:
     clip = inception = None
     if inception_place is not None:
@@ -89,6 +91,8 @@ def evaluate_command(
         clip = Clip.from_pretrained(clip_folder, device)
     source = find_source(name)
     generator = source.load(batch_size, device)
+    if best_of is not None and "best_of" not in generator.rules.defaults:
+        raise InvalidJob(f"{name} cannot choose among candidates; leave --best-of out")
     model = getattr(generator, "model", None)
     config = getattr(model, "config", None)
     try:
@@ -96,7 +100,7 @@ def evaluate_command(
     except UnknownWorld as error:
         raise InvalidJob(str(error)) from None
     began = time.perf_counter()
-    rows, strips, pictures, drawings, prompts = examine(generator, world, samples, seed)
+    rows, strips, pictures, drawings, prompts = examine(generator, world, samples, seed, best_of)
     if grid is not None:
         stack(strips).save(grid)
     bits, fidelity = None, []
@@ -123,6 +127,7 @@ def evaluate_command(
         world.name,
         samples,
         seed,
+        best_of or 1,
         round(seconds, 1),
         rows,
         distances,
@@ -139,7 +144,7 @@ def evaluate_command(
 
 
 def examine(
-    generator: Generator, world: World, samples: int, seed: int
+    generator: Generator, world: World, samples: int, seed: int, best_of: int | None
 ) -> tuple[list[Row], list[Image.Image], list[Image.Image], list[Image.Image], list[str]]:
     """Rows of the table, strips of pictures, and all pictures, with the drawings and prompts that they answer."""
     rows: list[Row] = []
@@ -147,7 +152,7 @@ def examine(
     for split, held_out in (("seen", False), ("held out", True)):
         for category in world.held_out_categories if held_out else world.categories:
             asked = world.questions(category, samples, seed, held_out)
-            images = answer(generator, asked, seed, world.side)
+            images = answer(generator, asked, seed, world.side, best_of)
             truth = world.draw_answers(asked, world.side or DRAWN_AT)
             other = score(category, asked, shuffled(truth))
             rows.append(Row(split, score(category, asked, images), score(category, asked, truth), other))
@@ -175,7 +180,7 @@ def bits_per_subpixel(model: Any, world: World, samples: int, seed: int) -> floa
 def as_table(report: Report) -> str:
     lines = [
         f"{report.model} ({report.revision}): GenEval-style on drawn scenes ({report.world}), judged by the project's "
-        "checker. Not GenEval.",
+        f"checker{f', best of {report.best_of}' if report.best_of > 1 else ''}. Not GenEval.",
         "",
         "| split | category | right | 95 % interval | n | drawings | other prompts' pictures | parts |",
         "|---|---|---|---|---|---|---|---|",

@@ -52,13 +52,18 @@ def evaluate(
         Path | None,
         typer.Option(help="FID's Inception weights (.pth or .safetensors), or their folder: report FID and KID too."),
     ] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="Judge the best of so many candidates, as --best-of of generate.", min=1, max=16)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how often the pictures show what was asked, by category."""
     from ..evaluate import evaluate_command
 
     raise typer.Exit(
-        evaluate_command(model, samples, seed, batch_size, device or "auto", world, grid, clip, inception, as_json)
+        evaluate_command(
+            model, samples, seed, batch_size, device or "auto", world, grid, clip, inception, as_json, best_of
+        )
     )
 
 
