@@ -54,7 +54,7 @@ def test_illustrations_are_told_in_chinese_too() -> None:
     in_chinese = sum(not text.isascii() for text in told)
     assert 80 < in_chinese < 160
     red, ring = DrawnObject("circle", "red", 1, 5, 6), DrawnObject("ring", "green", 9, 5, 6)
-    said = {chinese.caption(ObjectScene("white", (red, ring)), rng) for _ in range(300)}
+    said = {chinese.caption(ObjectScene("white", (red, ring)), rng) for _ in range(900)}
     # Whichever is named first, the circle stands on the left and the ring on the right.
     assert any("红色的圆形在一个绿色的圆环的左边" in text for text in said)
     assert any("绿色的圆环在一个红色的圆形的右边" in text for text in said)
