@@ -62,7 +62,7 @@ def generate(
     top_p: Annotated[float | None, typer.Option(help="Sample from the likeliest values of this total share.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What guidance steers away from.")] = None,
     best_of: Annotated[
-        int | None, typer.Option(help="Keep the likeliest of so many candidates, 1 to 16, by the model itself.")
+        int | None, typer.Option(help="Keep the best of so many candidates, 1 to 16, as the model judges.")
     ] = None,
     post_processing: Annotated[
         str | None, typer.Option(help="Steps in order: colorize, denoise, sharpen=AMOUNT, upscale=WIDTHxHEIGHT.")
