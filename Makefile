@@ -25,7 +25,7 @@ demo: $(STAMP)
 # More processes than cores: a third of a test's time is waiting for a real Ray or server. Files that share one stay
 # together, and the longest begin first (tests/conftest.py), not those with the most tests.
 test: $(STAMP) lint s3-server
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations=25
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=25
 
 # A real S3 server for tests/s3 and tests/faults, where Debian's packages can be had. Without it they are skipped.
 s3-server:
