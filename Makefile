@@ -22,8 +22,8 @@ demo: $(STAMP)
 	@echo "Manifest:  demo-output/manifest/*.parquet"
 	@echo "Next:      $(BIN)/imagegen generate YOUR_PROMPTS.parquet YOUR_OUTPUT"
 
-# More processes than cores: a third of a test's time is waiting for a real Ray or server. Files that share one stay
-# together, and the longest begin first (tests/conftest.py), not those with the most tests.
+# Two processes, as most of a test's time is the start of a real Ray or server. Files that share one stay together, and
+# the longest begin first (tests/conftest.py), not those with the most tests.
 test: $(STAMP) lint s3-server
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=25
 
