@@ -21,6 +21,7 @@ from ..words import counted
 from ..worker_imports import import_path, own_code
 from . import proxy
 from .keys import VARIABLE, read_keys
+from .ports import bound, free_port
 from .settings import ServeSettings
 
 APP = "imagegen"
@@ -82,10 +83,7 @@ def check_address(settings: ServeSettings, host: str, port: int, anonymous: bool
         )
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return int(probe.getsockname()[1])
+        return bound(family, address) if port else free_port(family, address)
     except OSError as error:
         raise InvalidJob(f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port") from error
 

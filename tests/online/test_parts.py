@@ -24,7 +24,7 @@ from pipelines.online.errors import ApiError
 from pipelines.online.keys import VARIABLE, Keys, read_keys
 from pipelines.online.metrics import STALE, Metrics
 from pipelines.online.replica import Load
-from pipelines.online.running import Running, replicas_here
+from pipelines.online.running import Running, check_address, replicas_here
 from pipelines.online.settings import ServeSettings
 from pipelines.online.steps_pattern import numbers, steps_pattern
 from pipelines.online.stores import Answers, FileStore
@@ -233,3 +233,18 @@ def test_a_stop_that_nobody_answers_is_not_waited_for() -> None:
     done = threading.Event()
     running.within(10.0, done.set)
     assert done.is_set()
+
+
+def test_a_port_of_the_servers_choice_is_none_that_the_system_gives_to_clients() -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    for _ in range(20):
+        port = check_address(ServeSettings(model="flat-colour"), "127.0.0.1", 0, False)
+        assert port >= 20_000 and not first <= port <= last
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = listener.getsockname()[1]
+        with pytest.raises(InvalidJob, match=f"cannot listen on 127.0.0.1:{taken}"):
+            check_address(ServeSettings(model="flat-colour"), "127.0.0.1", taken, False)
