@@ -31,7 +31,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from .catalog import CAPTIONER, find_folder
+from .catalog import CAPTIONER
 from .config import CLIP
 
 if TYPE_CHECKING:
@@ -117,5 +117,5 @@ def find_judge(model: Imagen) -> Judge | None:
     elif model.judge is None and model.config.judge == CAPTIONER:
         from .caption_judge import CaptionJudge
 
-        model.judge = CaptionJudge.from_pretrained(find_folder(str(folder)), device)
+        model.judge = CaptionJudge.from_pretrained(folder, device)
     return model.judge

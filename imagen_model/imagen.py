@@ -205,9 +205,13 @@ class Imagen(UserCalls, PreTrainedModel):
 
     # Between pictures and levels
 
+    def levels_of(self, values: Tensor) -> Tensor:
+        """uint8 of any shape -> int64 levels of that shape."""
+        return values.long() * self.config.levels // 256
+
     def to_levels(self, pictures: Tensor) -> Tensor:
         """(batch, side, side, 3) uint8 -> (batch, side * side, 3) int64 levels."""
-        return (pictures.long() * self.config.levels // 256).flatten(1, 2)
+        return self.levels_of(pictures).flatten(1, 2)
 
     def to_pictures(self, levels: Tensor) -> np.ndarray:
         """(batch, side * side, 3) levels -> (batch, side, side, 3) uint8; the ends are black and white."""

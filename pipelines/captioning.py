@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from imagen_model.captioner_source import CaptionerSource, find_captioner
 
 from .caption_stage import CAPTIONS, CaptionConfig, CaptionStage, captions_key
-from .census import Census
+from .census import Census, census_of, examples
 from .errors import Difference, ForeignOutput, OutputLocked, PlanMismatch
 from .job import DEFAULT_BATCH, Pool
 from .lease import Lease
@@ -203,17 +202,12 @@ def finished(store: Store) -> set[int]:
 def count(store: Store, shard: int) -> Census:
     """From the footer of a shard's captions."""
     footer = pq.read_metadata(pa.BufferReader(store.read(captions_key(shard))))
-    counts = json.loads(footer.metadata[COUNTS])
-    codes = Counter[str](counts["codes"])
-    return Census(footer.num_rows, codes, counts["bytes"], dict.fromkeys(codes, shard))
+    return census_of(footer.num_rows, json.loads(footer.metadata[COUNTS]), shard)
 
 
 def failure_examples(store: Store, census: Census) -> dict[str, str]:
     """What one picture of each code failed with, the commonest code first."""
-    found = {}
-    for code, _ in census.codes.most_common():
-        data = pa.BufferReader(store.read(captions_key(census.places[code])))
-        rows = pq.read_table(data, columns=["file_name", "error_code", "error_message"]).to_pylist()
-        row = next(row for row in rows if row["error_code"] == code)
-        found[code] = f"{row['file_name']}: {row['error_message']}"
-    return found
+    columns = ["file_name", "error_code", "error_message"]
+    return examples(
+        census, lambda shard: pq.read_table(pa.BufferReader(store.read(captions_key(shard))), columns=columns)
+    )

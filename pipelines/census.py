@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
 
 from imagen_model.generation import ErrorCode
 
-from .manifest import Footer, read_footer, read_manifest
+from .manifest import read_footer, read_manifest
 from .storage import Store
 
 MOST_TOGETHER = 64  # shards that a thread counts at a time: handing over one alone would cost as much as counting it
@@ -48,12 +51,14 @@ class Census:
 
 
 def count_shard(store: Store, shard: int) -> Census:
-    return census_of(read_footer(store, shard), shard)
+    footer = read_footer(store, shard)
+    return census_of(footer.rows, footer.counts, shard)
 
 
-def census_of(footer: Footer, shard: int) -> Census:
-    codes = Counter[str](footer.counts["codes"])
-    return Census(footer.rows, codes, footer.counts["bytes"], dict.fromkeys(codes, shard))
+def census_of(rows: int, counts: Mapping[str, Any], shard: int) -> Census:
+    """Of one shard, as its footer counts it."""
+    codes = Counter[str](counts["codes"])
+    return Census(rows, codes, counts["bytes"], dict.fromkeys(codes, shard))
 
 
 def count_shards(store: Store, shards: Iterable[int]) -> Census:
@@ -70,11 +75,20 @@ def count_part(store: Store, shards: Sequence[int]) -> Census:
 
 def failure_examples(store: Store, census: Census) -> dict[str, str]:
     """What one failed row of each code says, the commonest code first; reads a shard's manifest for each."""
+    columns = ["row", "error_code", "error_message"]
+    return examples(census, lambda shard: read_manifest(store, shard, columns), "row ")
+
+
+def examples(census: Census, read: Callable[[int], pa.Table], before: str = "") -> dict[str, str]:
+    """Args:
+    read: a shard's names, codes and messages, in columns of that order.
+    before: what stands before a name.
+    """
     found = {}
     for code, _ in census.codes.most_common():
-        table = read_manifest(store, census.places[code], ["row", "error_code", "error_message"])
-        rows, codes, messages = (table.column(name).to_pylist() for name in table.column_names)
+        table = read(census.places[code])
+        names, codes, messages = (table.column(name).to_pylist() for name in table.column_names)
         if code in codes:  # a retry may have mended it since
             at = codes.index(code)
-            found[code] = f"row {rows[at]}: {messages[at]}"
+            found[code] = f"{before}{names[at]}: {messages[at]}"
     return found

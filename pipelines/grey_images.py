@@ -6,8 +6,7 @@ A path is relative to the folder of the prompt table. Bytes are Parquet's, alone
 
 from __future__ import annotations
 
-from imagen_model.generation import ErrorCode, GreyPicture, InvalidRequest
-from imagen_model.grey_picture import LARGEST_FILE
+from imagen_model.grey_picture import LARGEST_FILE, GreyPicture, refused
 
 from .errors import PipelineError, StoreDenied
 from .remote_tables import filesystem_of, is_remote, read_meaning
@@ -71,7 +70,3 @@ def read_file(url: str) -> bytes:
         raise
     except Exception as error:  # of any file system that fsspec has
         raise refused(f"{url:.300} cannot be read ({type(error).__name__}: {error}); then run retry") from error
-
-
-def refused(what: str) -> InvalidRequest:
-    return InvalidRequest(ErrorCode.INVALID_IMAGE, f"the grey picture {what}")

@@ -128,16 +128,11 @@ class TrainingJob:
         return mistakes
 
     def reading_mistakes(self) -> list[str]:
-        brought = {
-            "denoiser": self.denoiser,
-            "stage_from": self.stage_from,
-            "text_encoder": self.text_encoder,
-            "data": self.data,
-        }
-        given = [name for name, value in brought.items() if value is not None]
-        return [
-            f"stage {TEXT_ENCODER} trains the model's own by its world's captions; leave {', '.join(given)} out"
-        ] * bool(given)
+        others = ("denoiser", "stage_from", "text_encoder", "data")
+        given = ", ".join(name for name in others if getattr(self, name) is not None)
+        if not given:
+            return []
+        return [f"stage {TEXT_ENCODER} trains the model's own by its world's captions; leave {given} out"]
 
     def data_mistakes(self) -> list[str]:
         try:

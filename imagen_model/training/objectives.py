@@ -138,7 +138,7 @@ class DenoisingObjective:
             return None, None
         base = self.model.config
         if base.base_stage is None and self.net.config.low_resolution_size == base.image_size:
-            low = self.model.level_values()[low.long() * base.levels // 256].to(torch.uint8)  # of any crop
+            low = self.model.level_values()[self.model.levels_of(low)].to(torch.uint8)  # of any crop
         # Squared, for more of the low levels at which pictures are made.
         level = self.job.augmentation * share.draw(torch.rand, len(low)).square()
         signal = to_signal(low)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sysconfig
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipelines.online.ports import free_port
 
 SERVER = Path(__file__).with_name("litserve_server.py")
 STARTING = 120.0  # seconds
@@ -39,9 +40,7 @@ def litserve_running(commands: Path, chosen: LitServeSettings, workers: int) -> 
     Raises:
         RuntimeError: it ended, or did not come up in time.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ours = [sysconfig.get_path("purelib"), str(SERVER.parents[2])]
     arguments = [port, workers, chosen.batch, chosen.timeout, *ours]
     process = subprocess.Popen(

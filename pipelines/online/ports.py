@@ -1,5 +1,6 @@
 """A port that stays free until a server listens there: Ray takes seconds to start, and meanwhile the system hands out
-ports of its ephemeral range to whoever connects, Ray's own processes among them."""
+ports of its ephemeral range to whoever connects, Ray's own processes among them; even to a client that knocks at that
+very port, which TCP then connects to itself."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def bound(family: int, address: tuple[object, ...]) -> int:
         return int(probe.getsockname()[1])
 
 
-def free_port(family: int, address: tuple[object, ...]) -> int:
+def free_port(family: int = socket.AF_INET, address: tuple[object, ...] = ("127.0.0.1", 0)) -> int:
     """A free port of the address (host, port, ...) below the ephemeral range; one of that range if none is found.
 
     Raises:

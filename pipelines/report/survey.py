@@ -70,7 +70,7 @@ def take_survey(store: Store, most_shown: int = MOST_SHOWN) -> Survey:
     history = read_history(store)
     with ThreadPoolExecutor(store.threads) as threads:
         footers = dict(zip(finished, threads.map(lambda number: read_footer(store, number), finished), strict=True))
-    counted = {number: census_of(footer, number) for number, footer in footers.items()}
+    counted = {number: census_of(footer.rows, footer.counts, number) for number, footer in footers.items()}
     shown = choose_shown({number: footer.rows for number, footer in footers.items()}, most_shown)
     tables = dict(zip(shown, each_table(store, shown), strict=True))
     return Survey(

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipelines.online.ports import free_port
 from pipelines.verify import verify
 from tests.cluster.nodes import Nodes, nodes_running, start_job, wait_until
 from tests.faults import processes
 from tests.infra.schemas import ROOT
-from tests.ports import free_port
 
 KUBERNETES = ROOT / "infra/kubernetes"
 TOOLS = Path(sys.executable).parent

@@ -19,22 +19,9 @@ from safetensors.torch import load_file
 from imagen_model.training.job import InvalidTrainingJob, TrainingJob
 from imagen_model.training.loop import Trainer, train
 from jobs.distributed_training import train_with_workers
-from tests.model.conftest import TINY
+from tests.model.conftest import TINY_JOB
 
-JOB = TrainingJob(
-    output="",
-    model={**TINY, "num_layers": 1},
-    steps=40,
-    batch_size=4,
-    learning_rate=1e-3,
-    warmup_steps=2,
-    precision="fp32",
-    threads=1,
-    validate_every=40,
-    validation_batches=1,
-    checkpoint_every=5,
-    sample_prompts=("a red circle",),
-)
+JOB = dataclasses.replace(TINY_JOB, steps=40, learning_rate=1e-3, threads=1, validate_every=40)
 
 
 def test_two_workers_one_of_them_killed_end_with_the_weights_of_one_process(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from jobs.metrics import JobMetrics, serving
 from pipelines.errors import InvalidJob
+from pipelines.online.ports import free_port
 from pipelines.progress import Progress
-from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD, RULES = ROOT / "infra/batch/grafana.json", ROOT / "infra/batch/alerts.yml"

@@ -22,6 +22,20 @@ TINY = {
     "sampling_defaults": {"guidance_scale": 1.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
 }
 
+TINY_JOB = TrainingJob(
+    output="",
+    model={**TINY, "num_layers": 1},
+    steps=12,
+    batch_size=4,
+    learning_rate=3e-3,
+    warmup_steps=2,
+    precision="fp32",
+    validate_every=6,
+    validation_batches=1,
+    checkpoint_every=5,
+    sample_prompts=("a red circle",),
+)
+
 
 @pytest.fixture(scope="session")
 def tiny() -> Imagen:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from imagen_model import Imagen
-from imagen_model.best_of import ClipJudge, candidate_seed
+from imagen_model.best_of import ClipJudge, Judge, candidate_seed
 from imagen_model.caption_judge import CaptionJudge
 from imagen_model.captioner import Captioner
 from imagen_model.catalog import ModelNotFound, find_model
@@ -72,19 +73,8 @@ def test_a_clip_in_the_models_folder_chooses(base: str, tiny: Imagen, denoising:
     clip = Clip.from_pretrained(write_clip(tmp_path / "clip"), "cpu")
     prompt, size = "a red circle", {"width": 16, "height": 16}
     plain = [model.generate_image(prompt, seed=candidate_seed(5, number), **size) for number in range(4)]
-    without = find_model(str(save(model, tmp_path / "without")))
-    model.judge_by(ClipJudge(clip))
-    folder = save(model, tmp_path / "with")
-    there = find_model(str(folder))
-    assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
     scores = [float(clip.cosines([image], [prompt])) for image in plain]
-    kept = [GenerationRequest(prompt, 5, best_of=4, **size), GenerationRequest("a blue square", 1, best_of=2, **size)]
-    for requests in (kept, kept[::-1]):  # whatever the company
-        results = there.load(device="cpu").generate(requests)
-        assert as_bytes(results[requests.index(kept[0])]) == plain[scores.index(max(scores))].tobytes()
-    shutil.rmtree(folder / "clip")
-    with pytest.raises(ModelNotFound, match=r"clip has no config\.json"):
-        there.load(device="cpu")
+    judged_best(model, ClipJudge(clip), prompt, plain[scores.index(max(scores))], tmp_path, "clip")
 
 
 @pytest.mark.parametrize("base", ["pixel_decoder", "denoising_unet"])
@@ -94,14 +84,9 @@ def test_a_captioner_and_a_teller_choose(base: str, tiny: Imagen, denoising: Ima
     plain = [model.generate_image(prompt, seed=candidate_seed(5, number), **size) for number in range(4)]
     torch.manual_seed(0)
     captioner = Captioner.from_pretrained("imagen-small", device="cpu")
-    teller = Teller(sorted({word.lower() for word in alt_text.vocabulary()}), 24, model.text_size)
+    teller = Teller(sorted({word.lower() for word in alt_text.vocabulary()}), 24, model.text_size).eval()
     with torch.no_grad():  # untrained, but far from finding all sentences equally likely
         teller.out.weight.mul_(20)
-    without = find_model(str(save(model, tmp_path / "without")))
-    model.judge_by(CaptionJudge(captioner, teller.eval()))
-    folder = save(model, tmp_path / "with")
-    there = find_model(str(folder))
-    assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
     ids, mask = tokenize(model.tokenizer, [prompt], 32, 32)
     with torch.inference_mode():
         states = model.text_states(ids, mask)
@@ -111,12 +96,25 @@ def test_a_captioner_and_a_teller_choose(base: str, tiny: Imagen, denoising: Ima
     if base == "pixel_decoder":  # tells pictures apart that read the same
         bits = [model.log_likelihood(image, prompt) for image in plain]
         scores = [score - 0.1 * math.log(2) * 3 * 256 * one for score, one in zip(scores, bits, strict=True)]
+    judge = CaptionJudge(captioner, teller)
+    judged_best(model, judge, prompt, plain[scores.index(max(scores))], tmp_path, "teller")
+
+
+def judged_best(model: Imagen, judge: Judge, prompt: str, best: Image.Image, tmp_path: Path, part: str) -> None:
+    """Saved and loaded with its judge the model keeps that of four candidates; without the judge's `part` of the folder
+    it is not loaded."""
+    without = find_model(str(save(model, tmp_path / "without")))
+    model.judge_by(judge)
+    folder = save(model, tmp_path / "with")
+    there = find_model(str(folder))
+    assert there.revision != without.revision and there.rules.defaults["best_of"] == 1
+    size = {"width": best.width, "height": best.height}
     kept = [GenerationRequest(prompt, 5, best_of=4, **size), GenerationRequest("a blue square", 1, best_of=2, **size)]
     for requests in (kept, kept[::-1]):  # whatever the company
         results = there.load(device="cpu").generate(requests)
-        assert as_bytes(results[requests.index(kept[0])]) == plain[scores.index(max(scores))].tobytes()
-    shutil.rmtree(folder / "teller")
-    with pytest.raises(ModelNotFound, match=r"teller has no config\.json"):
+        assert as_bytes(results[requests.index(kept[0])]) == best.tobytes()
+    shutil.rmtree(folder / part)
+    with pytest.raises(ModelNotFound, match=rf"{part} has no config\.json"):
         there.load(device="cpu")
 
 

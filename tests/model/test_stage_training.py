@@ -16,22 +16,17 @@ from imagen_model.training.data import Batches, Drawings
 from imagen_model.training.job import InvalidTrainingJob, TrainingJob, read_training_job
 from imagen_model.training.loop import Trainer, train
 
-from .conftest import LARGE_STAGE, SMALL_STAGE, TINY
+from .conftest import LARGE_STAGE, SMALL_STAGE, TINY, TINY_JOB
 
-STAGE = TrainingJob(
-    output="",
+STAGE = dataclasses.replace(
+    TINY_JOB,
+    model={},
     start_from="",
     stage="super_resolution[0]",
     denoiser=SMALL_STAGE,
-    steps=12,
-    batch_size=4,
-    learning_rate=3e-3,
-    warmup_steps=2,
     precision="bf16",
     validate_every=12,
     validation_batches=2,
-    checkpoint_every=5,
-    sample_prompts=("a red circle",),
 )
 BASE = {**SMALL_STAGE, "image_size": 16, "low_resolution_size": None}
 
@@ -167,18 +162,13 @@ def test_the_bundled_recipe_is_valid() -> None:
 
 
 def test_a_text_encoder_learns_alone_what_captions_mean(tmp_path: Path) -> None:
-    job = TrainingJob(
+    job = dataclasses.replace(
+        TINY_JOB,
         output=str(tmp_path / "whole"),
         model={**TINY, "world": "bilingual_illustrations"},
         stage="text_encoder",
-        steps=12,
         batch_size=8,
-        learning_rate=3e-3,
-        warmup_steps=2,
-        precision="fp32",
-        validate_every=6,
         validation_batches=2,
-        checkpoint_every=5,
         sample_prompts=("a red circle", "三颗黄色的心"),
     )
     whole = train(job)

@@ -12,24 +12,10 @@ from PIL import Image
 
 from imagen_model import Imagen
 from imagen_model.training import checkpoints
-from imagen_model.training.job import InvalidTrainingJob, TrainingJob, read_training_job
+from imagen_model.training.job import InvalidTrainingJob, read_training_job
 from imagen_model.training.loop import Trainer, train
 
-from .conftest import TINY
-
-JOB = TrainingJob(
-    output="",
-    model={**TINY, "num_layers": 1},
-    steps=12,
-    batch_size=4,
-    learning_rate=3e-3,
-    warmup_steps=2,
-    precision="fp32",
-    validate_every=6,
-    validation_batches=1,
-    checkpoint_every=5,
-    sample_prompts=("a red circle",),
-)
+from .conftest import TINY_JOB as JOB
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:

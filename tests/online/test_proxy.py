@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.ports import free_port
+from pipelines.online.ports import free_port
 
 from .conftest import KEY, Server
 from .test_overload import begin, in_flight, ready
