@@ -228,7 +228,8 @@ def as_object(report: Report) -> dict[str, Any]:
         }
         for row in report.rows
     ]
-    whole = {name: getattr(report, name) for name in ("model", "revision", "world", "samples", "seed", "seconds")}
+    told = ("model", "revision", "world", "samples", "seed", "best_of", "seconds")
+    whole = {name: getattr(report, name) for name in told}
     return whole | {
         "scores": scores,
         "features": FEATURES_NAME,
