@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from .captions import NUMBERS, plural, relation_between, with_article
+from .captions import NUMBERS, in_reading_order, plural, relation_between, with_article
 from .scene import BACKGROUNDS, COLOURS, PLACES, RELATIONS, SHAPES, TIMES, Landscape, ObjectScene, Scene
 
 PLACE_NAMES = {"beach": "beach", "mountains": "mountain landscape", "meadow": "meadow", "snow": "snowy landscape"}
@@ -37,9 +37,8 @@ def objects_text(scene: ObjectScene) -> str:
         return with_article(f"{size}{first.colour} {first.shape}")
     if len({(thing.colour, thing.shape) for thing in scene.objects}) == 1:
         return f"{NUMBERS[len(scene.objects)]} {first.colour} {plural(first.shape)}"
-    relation, things = relation_between(scene), scene.objects
-    if relation in ("right of", "below"):
-        relation, things = relation_between(scene, in_order=False), things[::-1]
+    things = in_reading_order(scene)
+    relation = relation_between(scene, in_order=things[0] is first)
     names = [with_article(f"{thing.colour} {thing.shape}") for thing in things]
     return f"{names[0]} {relation} {names[1]}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .scene import Landscape, ObjectScene, Scene
+from .scene import DrawnObject, Landscape, ObjectScene, Scene
 
 OPENINGS = ("", "", "", "a photo of ", "a picture of ", "a drawing of ", "an image of ", "an illustration of ")
 NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -79,15 +79,23 @@ def plural(word: str) -> str:
 
 
 def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
-    first, second = scene.objects if rng.random() < 0.5 else scene.objects[::-1]
+    together = rng.random() < 0.25
+    first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
     coloured = rng.random() < 0.65
     names = [
         with_article((f"{thing.colour} " if coloured else "") + noun(thing.shape, rng)) for thing in (first, second)
     ]
-    if rng.random() < 0.25:
+    if together:
         return f"{names[0]} and {names[1]}"
     relation = relation_between(scene, in_order=first is scene.objects[0])
     return f"{names[0]} {rng.choice(PHRASES[relation])} {names[1]}"
+
+
+def in_reading_order(scene: ObjectScene) -> tuple[DrawnObject, DrawnObject]:
+    """The left or upper one of two first, as people name them where they do not say how they stand; so that an "and"
+    says almost as much of the picture as a relation, and a pixel decoder, which draws in that order, can use it."""
+    first, second = scene.objects
+    return (first, second) if relation_between(scene) in ("left of", "above") else (second, first)
 
 
 def relation_between(scene: ObjectScene, in_order: bool = True) -> str:

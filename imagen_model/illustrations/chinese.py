@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from ..drawn_world.chinese import COLOURS, NOUNS, NUMBERS, OPPOSITE, OTHER_COLOURS, PALMS, SCENIC, SIDES
-from .captions import relation_between
+from .captions import in_reading_order, relation_between
 from .scene import DrawnObject, Landscape, ObjectScene, Scene
 
 BACKGROUNDS = {"white": "白色", "gray": "灰色", "black": "黑色", "light blue": "浅蓝色", "beige": "米色"}
@@ -66,11 +66,12 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
 
 def pair_caption(scene: ObjectScene, rng: random.Random) -> tuple[str, tuple[str, ...]]:
     """Both objects and mostly how they stand; and the openings that such a clause can follow."""
-    first, second = scene.objects if rng.random() < 0.5 else scene.objects[::-1]
+    draw = rng.random()
+    together = draw < 0.25
+    first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
     coloured = rng.random() < 0.65
     one, other = (name(thing, rng, coloured) for thing in (first, second))
-    draw = rng.random()
-    if draw < 0.25:
+    if together:
         return f"{one}和{other}", OPENINGS
     relation = relation_between(scene, in_order=first is scene.objects[0])
     side, opposite = rng.choice(SIDES[relation]), rng.choice(SIDES[OPPOSITE[relation]])

@@ -21,7 +21,13 @@ from .options import (
 
 
 def train(
-    job: Annotated[Path, typer.Argument(help="YAML file, such as jobs/specs/training/imagen-small.yaml.")],
+    jobs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="JOB...",
+            help="YAML files, such as jobs/specs/training/imagen-small.yaml; several are trained one after another.",
+        ),
+    ],
     workers: Annotated[int, typer.Option(min=1, help="Processes that share every step, through Ray Train.")] = 1,
     gpu: Annotated[bool, typer.Option("--gpu", help="Each worker has a GPU of its own.")] = False,
     ray_address: RayAddress = None,
@@ -29,7 +35,7 @@ def train(
     """Train an Imagen on a drawn world or on pictures of yours; run again to go on from the last checkpoint."""
     from ..train import train_command
 
-    raise typer.Exit(train_command(job, workers, gpu, ray_address))
+    raise typer.Exit(train_command(jobs, workers, gpu, ray_address))
 
 
 def evaluate(
