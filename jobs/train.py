@@ -11,9 +11,7 @@ from .console import say
 from .exit_codes import ExitCode
 
 
-def train_command(
-    paths: Sequence[Path], workers: int = 1, gpu: bool = False, ray_address: str | None = None
-) -> int:
+def train_command(paths: Sequence[Path], workers: int = 1, gpu: bool = False, ray_address: str | None = None) -> int:
     """The files one after another: a later one may start from what an earlier one makes."""
     jobs, mistakes = [], []
     for path in paths:

@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 
+from ..caption_judge import CaptionJudge
+from ..captioner import Captioner
 from ..config import DEFAULT_WORLD, ImagenConfig
 from ..denoiser_config import DenoiserConfig
 from ..denoising_unet import DenoisingUNet
 from ..drawn_world.tokenizer import bilingual_tokenizer
 from ..imagen import Imagen
+from ..teller import Teller
 from ..worlds import find_world
 from .data_source import DataSource
 from .job import TEXT_ENCODER, InvalidTrainingJob, TrainingJob
@@ -40,6 +43,11 @@ def build_model(job: TrainingJob) -> Imagen:
             )
         model.requires_grad_(False)
         model.text_encoder.requires_grad_(True)
+        model.config.train_text_encoder = True
+    elif not model.config.train_text_encoder:
+        model.text_encoder.requires_grad_(False)
+    if job.judge is not None:
+        put_judge(model, job.judge)
     if job.stage == TEXT_ENCODER or job.start_from is None:
         return model
     index = job.super_resolution_index
@@ -56,6 +64,14 @@ def build_model(job: TrainingJob) -> Imagen:
         if frozen_text:
             model.text_encoder.requires_grad_(False)
     return model
+
+
+def put_judge(model: Imagen, folders: dict[str, str]) -> None:
+    try:
+        captioner = Captioner.from_pretrained(folders["captioner"], device="cpu")
+        model.judge_by(CaptionJudge(captioner, Teller.from_pretrained(folders["teller"])))
+    except (ValueError, OSError) as mistake:
+        raise InvalidTrainingJob(f"judge: {mistake}") from mistake
 
 
 def put_new_stage(model: Imagen, job: TrainingJob) -> None:

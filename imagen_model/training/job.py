@@ -39,6 +39,8 @@ class TrainingJob:
         augmentation: largest level of noise on the low-resolution pictures of a super-resolution stage.
         compile: whether torch compiles the network that learns; for GPUs.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
+        judge: what the finished model is to choose among candidates by, two folders: `captioner`, and `teller`, which
+            stage text_encoder leaves; None keeps that of `start_from`.
         data: fields of `DataSource`: captioned pictures on a disk to learn from instead of a drawn world.
         captioner: fields of `CaptionerSizes`: a captioner is trained instead of an Imagen.
         steps: optimiser steps; batch_size: pictures a step.
@@ -61,6 +63,7 @@ class TrainingJob:
     augmentation: float = 0.5
     compile: bool = False
     text_encoder: str | None = None
+    judge: dict[str, str] | None = None
     data: dict[str, Any] | None = None
     captioner: dict[str, Any] | None = None
     steps: int = 1000
@@ -86,9 +89,11 @@ class TrainingJob:
         mistakes = []
         if self.start_from is not None and (self.model or self.text_encoder):
             mistakes.append("start_from brings its own model; leave model and text_encoder out")
-        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.data)
+        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.judge, self.data)
         if self.captioner is not None and any(others):
-            mistakes.append("captioner trains no Imagen; leave model, start_from, text_encoder, denoiser and data out")
+            mistakes.append(
+                "captioner trains no Imagen; leave model, start_from, text_encoder, denoiser, judge and data out"
+            )
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
@@ -99,6 +104,8 @@ class TrainingJob:
             mistakes.append(f"learning_rate must be between 0 and 1, got {self.learning_rate!r} (write 1.0e-3)")
         if self.precision not in ("bf16", "fp32"):
             mistakes.append(f"precision must be bf16 or fp32, got {self.precision!r}")
+        if self.judge is not None and (not isinstance(self.judge, dict) or set(self.judge) != {"captioner", "teller"}):
+            mistakes.append(f"judge must name two folders, captioner and teller, got {self.judge!r}")
         mistakes += [*self.stage_mistakes(), *self.data_mistakes()]
         if mistakes:
             raise InvalidTrainingJob("; ".join(mistakes))
@@ -128,7 +135,7 @@ class TrainingJob:
         return mistakes
 
     def reading_mistakes(self) -> list[str]:
-        others = ("denoiser", "stage_from", "text_encoder", "data")
+        others = ("denoiser", "stage_from", "text_encoder", "judge", "data")
         given = ", ".join(name for name in others if getattr(self, name) is not None)
         if not given:
             return []

@@ -110,12 +110,14 @@ class ReadingTrainer(Trainer):
         return model, ReadingObjective(model, model.teller, self.job, self.device)
 
     def save_model(self, folder: Path) -> None:
-        teller = self.model.teller
+        """The model with its text encoder frozen from now on: the teller, which judges by its states, must fit them."""
+        teller, config = self.model.teller, self.model.config
         del self.model.teller
+        config.train_text_encoder = False
         try:
             super().save_model(folder)
         finally:
-            self.model.teller = teller
+            self.model.teller, config.train_text_encoder = teller, True
         teller.save_pretrained(folder / TELLER)
 
     def save_samples(self, path: Path) -> None:

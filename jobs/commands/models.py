@@ -25,7 +25,7 @@ def train(
         list[Path],
         typer.Argument(
             metavar="JOB...",
-            help="YAML files, such as jobs/specs/training/imagen-small.yaml; several are trained one after another.",
+            help="YAML files, such as those in jobs/specs/training; several are trained one after another.",
         ),
     ],
     workers: Annotated[int, typer.Option(min=1, help="Processes that share every step, through Ray Train.")] = 1,

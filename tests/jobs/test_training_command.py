@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from imagen_model.best_of import find_judge
+from imagen_model.caption_judge import CaptionJudge
+from imagen_model.catalog import find_model
 from imagen_model.imagen import Imagen
+from imagen_model.teller import Teller
+from imagen_model.training.job import read_training_job
 from jobs.exit_codes import ExitCode
 from jobs.train import train_command
 
@@ -32,17 +38,22 @@ def training_file(folder: Path, name: str, **fields: Any) -> Path:
     return path
 
 
-def test_a_later_file_starts_from_what_an_earlier_one_made(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_later_file_starts_from_what_an_earlier_one_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = training_file(tmp_path, "text", stage="text_encoder", model=SIZES)
-    base = training_file(tmp_path, "base", start_from=str(tmp_path / "text" / "model"))
+    judge = {"captioner": str(find_model("imagen-small").folder), "teller": str(tmp_path / "text" / "model" / "teller")}
+    judge["captioner"] += "/captioner"
+    base = training_file(tmp_path, "base", start_from=str(tmp_path / "text" / "model"), judge=judge)
     assert train_command([text, base]) == ExitCode.SUCCESS
     said = capsys.readouterr().out
     assert f"the model is in {tmp_path / 'text' / 'model'}" in said
     assert said.endswith(f"next: imagegen evaluate {tmp_path / 'base' / 'model'}\n")
     made = Imagen.from_pretrained(tmp_path / "base" / "model")
-    assert made.config.world == "bilingual_illustrations"
+    read = Imagen.from_pretrained(tmp_path / "text" / "model").text_encoder.state_dict()
+    assert all(torch.equal(read[name], kept) for name, kept in made.text_encoder.state_dict().items())
+    teller = Teller.from_pretrained(judge["teller"]).state_dict()
+    chosen = find_judge(made)
+    assert isinstance(chosen, CaptionJudge)
+    assert all(torch.equal(teller[name], kept) for name, kept in chosen.teller.state_dict().items())
     log = (tmp_path / "text" / "log.jsonl").read_text()
     assert train_command([text, base]) == ExitCode.SUCCESS  # run again: nothing is trained a second time
     assert (tmp_path / "text" / "log.jsonl").read_text() == log
@@ -62,3 +73,18 @@ def test_two_files_with_one_output_are_refused(tmp_path: Path, capsys: pytest.Ca
     one, other = (training_file(tmp_path, name, model=SIZES, output=str(tmp_path / "same")) for name in "ab")
     assert train_command([one, other]) == ExitCode.USAGE
     assert f"is that of {one} too" in capsys.readouterr().err and not (tmp_path / "same").exists()
+
+
+def test_a_judge_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judge = {"captioner": str(tmp_path / "nowhere"), "teller": str(tmp_path)}
+    assert train_command([training_file(tmp_path, "x", model=SIZES, judge=judge)]) == ExitCode.USAGE
+    assert "nowhere" in capsys.readouterr().err
+    assert train_command([training_file(tmp_path, "y", model=SIZES, judge={"teller": "t"})]) == ExitCode.USAGE
+    assert "judge must name two folders, captioner and teller" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted(Path("jobs/specs/training").rglob("*.yaml")), ids=str)
+def test_recipes_are_read(path: Path) -> None:
+    job = read_training_job(path)
+    assert job.output.startswith("runs/")
+    assert job.judge is None or job.super_resolution_index is not None  # which the last of a recipe's files trains

@@ -67,7 +67,7 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, words: str) 
 
 
 def test_the_bundled_recipe_is_valid() -> None:
-    assert read_training_job("jobs/specs/training/imagen-small.yaml").steps > 1000
+    assert read_training_job("jobs/specs/training/imagen-small-base.yaml").steps > 1000
 
 
 def test_a_run_can_start_from_a_model(tmp_path: Path) -> None:
