@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ from ray.data.block import BlockMetadata  # noqa: E402
 
 from .at_work import at_work  # noqa: E402
 from .errors import InvalidJob, NoCluster, WorkersFailed  # noqa: E402
+from .heap import keep_heap  # noqa: E402
 from .job import Pool  # noqa: E402
 from .lean import lean  # noqa: E402
 from .quiet import ray_quiet  # noqa: E402
@@ -80,6 +81,7 @@ class Worker:
 
     def __init__(self, stage: Callable[..., Any], schema: pa.Schema, source: Any, config: Any) -> None:
         self.schema = schema
+        keep_heap()
         self.stage = stage(source, config)
         self.gpus = ",".join(ray.get_runtime_context().get_accelerator_ids().get("GPU", ()))
 
@@ -134,13 +136,11 @@ def ray_running(pool: Pool, log_file: str | None) -> Iterator[None]:
     address = pool.cluster
     local = address is None
     workers = pool.workers or os.cpu_count() or 1
-    if address is None:
-        lean()
-    else:
+    if address is not None:
         check_answers(address)
     with ray_quiet(log_file), import_path():
         try:
-            with keeping_sigterm():
+            with keeping_sigterm(), lean() if local else nullcontext():
                 ray.init(
                     address=address or "local",  # never a cluster that happens to run here
                     job_config=own_code(address),

@@ -31,6 +31,7 @@ from imagen_model.generation import RequestRules
 from ..calibrating import settled
 from ..content_credentials import check_server_credentials, open_credentials
 from ..endpoint import API_KEY
+from ..heap import keep_heap
 from ..job import Pool
 from ..provenance import Provenance
 from ..stage import Source
@@ -62,6 +63,7 @@ class Model:
         fingerprint: of the certificate that signs; None where none does.
         """
         credentials = open_credentials(settings.credential_files, source.name, source.revision, fingerprint)
+        keep_heap()
         generator = await asyncio.to_thread(source.load, settings.batch_size, settings.device)
         provenance = Provenance(source.name, source.revision, settings.metadata)
         self.painter = Painter(generator, settings.batch_size, settings.max_queue, provenance, credentials)

@@ -106,18 +106,18 @@ def server_running(
         # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
-        lean()
         for name, value in (CALM | ERRORS | PRIORITY).items():
             os.environ.setdefault(name, value)
-        ray.init(
-            address="local",  # never a cluster that happens to run here
-            job_config=own_code(None),
-            num_cpus=cpus,
-            object_store_memory=OBJECT_STORE,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with lean():
+            ray.init(
+                address="local",  # never a cluster that happens to run here
+                job_config=own_code(None),
+                num_cpus=cpus,
+                object_store_memory=OBJECT_STORE,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
         try:
             yield start(settings, source, host, port)
             within(SERVE_STOPPING, serve.shutdown)

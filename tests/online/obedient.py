@@ -10,11 +10,13 @@ from pathlib import Path
 
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Generator, RequestRules, Result
+from tests.heap import keeps_heap
 
 
 class Obedient(FlatColourGenerator):
-    """`HOLD <path>` waits until the file is there; `NAP` takes 20 ms; `BOOM` raises; `POISON` kills the process. Each
-    batch leaves a file in `folder`, named by its process and number, with its prompts in it."""
+    """`HOLD <path>` waits until the file is there; `NAP` takes 20 ms; `BOOM` raises; `POISON` kills the process;
+    `HEAP` raises and says whether its process keeps memory. Each batch leaves a file in `folder`, named by its process
+    and number, with its prompts in it."""
 
     def __init__(self, batch_size: int, folder: str) -> None:
         super().__init__(batch_size)
@@ -34,6 +36,8 @@ class Obedient(FlatColourGenerator):
             time.sleep(0.02)
         if any("POISON" in prompt for prompt in prompts):
             os._exit(1)
+        if any("HEAP" in prompt for prompt in prompts):
+            raise RuntimeError(f"keeps its heap: {keeps_heap()}")
         if any("BOOM" in prompt for prompt in prompts):
             raise RuntimeError("boom")
         return super().generate(requests)

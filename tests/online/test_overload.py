@@ -18,6 +18,7 @@ import pytest
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Success
 from pipelines.encoding import Encoder
+from tests.heap import has_large_pages
 
 from .conftest import KEY, OTHER_KEY, Server
 from .test_refusals import GENERATIONS, JSON, ask, queue, running, wait_for
@@ -127,6 +128,13 @@ def test_a_killed_replica_loses_only_what_was_on_it(keyed_server: Server) -> Non
     assert base64.b64decode(json.loads(answer.read())["data"][0]["b64_json"]) == expected(f"HOLD {held}", 2)
     # The official client tries again by itself, and the other replica answers.
     assert keyed_server.client(retries=2).images.generate(prompt="after", n=2).data is not None
+
+
+def test_a_replica_keeps_its_memory_in_large_pages(keyed_server: Server) -> None:
+    with pytest.raises(openai.InternalServerError, match="keeps its heap: True"):
+        keyed_server.client().images.generate(prompt="HEAP")
+    (batch,) = (file for file in keyed_server.folder.glob("*-*") if file.read_text() == "HEAP")
+    assert has_large_pages(int(batch.name.partition("-")[0]))
 
 
 def test_metrics_count_what_was_done(keyed_server: Server) -> None:

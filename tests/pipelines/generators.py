@@ -13,13 +13,14 @@ from pathlib import Path
 
 from imagen_model.flat_colour import FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Generator, RequestRules, Result
+from tests.heap import keeps_heap
 
 
 class TestGenerator(FlatColourGenerator):
     """Paints as `flat-colour`, and does what words in the prompt say.
 
     `sleep` (seconds a request); `BOOM` raises; `NOMEM` raises MemoryError; `POISON` kills the process;
-    `FAILS-WITHOUT <path>` raises unless the file is there.
+    `FAILS-WITHOUT <path>` raises unless the file is there; `HEAP` raises and says whether its process keeps memory.
     """
 
     __test__ = False
@@ -45,6 +46,8 @@ class TestGenerator(FlatColourGenerator):
             raise MemoryError("no memory")
         if "POISON" in prompt:
             os._exit(1)
+        if "HEAP" in prompt:
+            raise RuntimeError(f"keeps its heap: {keeps_heap()}")
         if "FAILS-WITHOUT " in prompt and not Path(prompt.partition("FAILS-WITHOUT ")[2]).exists():
             raise RuntimeError("not yet")
 

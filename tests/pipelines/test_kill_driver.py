@@ -18,6 +18,7 @@ from conftest import entries, images, job, own_files
 from pipelines.lease import LEASE
 from pipelines.progress import Summary
 from pipelines.verify import verify
+from tests.heap import has_large_pages
 
 ROWS, SHARD = 300, 12
 DRIVE = Path(__file__).with_name("drive.py")
@@ -56,6 +57,7 @@ def test_killed_drivers(table: Callable[..., str], inline: Callable[..., Summary
         process = drive(prompts, out, 0.02)
         goal = finished(out) + moments.randint(1, 5)
         wait_for(lambda goal=goal: finished(out) >= goal, process)  # type: ignore[misc]
+        assert has_large_pages(int(entries(out)[-1]["worker"].rpartition(":")[2])), "of a worker at work"
         time.sleep(moments.random() * 0.3)
         process.send_signal(sign)
         stdout, stderr = process.communicate(timeout=60)

@@ -107,6 +107,12 @@ def test_a_row_that_kills_its_process_is_isolated(table: Table, tmp_path: Path) 
     assert verify(str(tmp_path / "out")).ok
 
 
+def test_a_worker_keeps_the_memory_that_it_has_had(table: Table, tmp_path: Path) -> None:
+    run_batch(job(table({"prompt": ["HEAP"]}), tmp_path / "out"), source=TestSource())
+    (row,) = entries(tmp_path / "out")
+    assert "keeps its heap: True" in row["error_message"]
+
+
 def test_a_model_that_cannot_be_loaded(table: Table, tmp_path: Path) -> None:
     with pytest.raises(errors.WorkersFailed, match="a worker could not start: RuntimeError: no such weights"):
         run_batch(job(table({"prompt": PROMPTS}), tmp_path / "out"), source=TestSource(broken="no such weights"))
