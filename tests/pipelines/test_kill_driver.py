@@ -21,6 +21,7 @@ from pipelines.verify import verify
 from tests.heap import has_large_pages
 
 ROWS, SHARD = 300, 12
+UNUSED = ("log_monitor.py", "dashboard.py", "monitor.py")  # of Ray
 DRIVE = Path(__file__).with_name("drive.py")
 
 
@@ -37,6 +38,12 @@ def drive(prompts: str, out: Path, sleep: float) -> subprocess.Popen[bytes]:
         # A suite that a shell runs in the background hands down an ignored SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def children(process: int) -> str:
+    """The commands of the processes that its main thread started."""
+    numbers = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return " ".join(Path(f"/proc/{number}/cmdline").read_bytes().decode() for number in numbers)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 90) -> None:
@@ -58,6 +65,8 @@ def test_killed_drivers(table: Callable[..., str], inline: Callable[..., Summary
         goal = finished(out) + moments.randint(1, 5)
         wait_for(lambda goal=goal: finished(out) >= goal, process)  # type: ignore[misc]
         assert has_large_pages(int(entries(out)[-1]["worker"].rpartition(":")[2])), "of a worker at work"
+        started = children(process.pid)
+        assert "raylet" in started and not [name for name in UNUSED if name in started]
         time.sleep(moments.random() * 0.3)
         process.send_signal(sign)
         stdout, stderr = process.communicate(timeout=60)
