@@ -76,9 +76,16 @@ class Teller(nn.Module):
         known = [one for one in found if one is not None]
         return None if len(known) < len(found) or len(found) + 2 > self.longest else [BEGIN, *known, END]
 
-    def loss(self, sentences: Tensor, states: Tensor, mask: Tensor) -> Tensor:
-        """Mean cross-entropy of a word of (batch, words) sentences, `PAD` after their ends, in nats."""
-        logits = self(sentences[:, :-1], states, mask)
+    def loss(self, sentences: Tensor, states: Tensor, mask: Tensor, hidden: float = 0.0) -> Tensor:
+        """Mean cross-entropy of a word of (batch, words) sentences, `PAD` after their ends, in nats.
+
+        Args:
+            hidden: share of the words before it that a word is told without, from torch's own generator: what they make
+                likely must then be read in the caption, also where it is unheard of.
+        """
+        before = sentences[:, :-1]
+        lost = (torch.rand(before.shape) < hidden).to(before.device) & (before > END)
+        logits = self(before.masked_fill(lost, PAD), states, mask)
         return F.cross_entropy(logits.flatten(0, 1), sentences[:, 1:].flatten(), ignore_index=PAD)
 
     @torch.no_grad()

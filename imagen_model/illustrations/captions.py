@@ -79,7 +79,7 @@ def plural(word: str) -> str:
 
 
 def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
-    together = rng.random() < 0.25
+    together = rng.random() < 0.35
     first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
     coloured = rng.random() < 0.65
     names = [

@@ -67,7 +67,7 @@ def object_caption(scene: ObjectScene, rng: random.Random) -> str:
 def pair_caption(scene: ObjectScene, rng: random.Random) -> tuple[str, tuple[str, ...]]:
     """Both objects and mostly how they stand; and the openings that such a clause can follow."""
     draw = rng.random()
-    together = draw < 0.25
+    together = draw < 0.35
     first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
     coloured = rng.random() < 0.65
     one, other = (name(thing, rng, coloured) for thing in (first, second))
@@ -75,9 +75,9 @@ def pair_caption(scene: ObjectScene, rng: random.Random) -> tuple[str, tuple[str
         return f"{one}和{other}", OPENINGS
     relation = relation_between(scene, in_order=first is scene.objects[0])
     side, opposite = rng.choice(SIDES[relation]), rng.choice(SIDES[OPPOSITE[relation]])
-    if draw < 0.6:
+    if draw < 0.65:
         return f"{one}在{other}的{side}", LOOSE_OPENINGS
-    if draw < 0.8:
+    if draw < 0.83:
         return f"{other}的{side}有{one}", LOOSE_OPENINGS
     return f"{side}是{one}，{opposite}是{other}", LOOSE_OPENINGS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from .scene import (
     COLOURS,
@@ -23,8 +24,9 @@ SMALL = 6  # side of an object that shares the picture, in cells
 HALVES = (1, 9)  # where it begins in the first and in the second half
 Mix = dict[str, float]
 MIX: Mix = {"single": 0.42, "pair": 0.26, "count": 0.18, "landscape": 0.14}
-# More of what is hard: several objects, each with a look and a place of its own.
-COMPOSED_MIX: Mix = {"single": 0.25, "pair": 0.43, "count": 0.18, "landscape": 0.14}
+# More of what is hard: several objects, each with a look and a place of its own. Some stand exactly in the middle of
+# their halves: where nothing but colours and shapes is left open, a model learns soonest which belongs to which.
+COMPOSED_MIX: Mix = {"single": 0.15, "pair": 0.52, "even pair": 0.12, "count": 0.12, "landscape": 0.09}
 SEEN_PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in HELD_OUT]
 HELD_OUT_PAIRS = sorted(HELD_OUT)
 
@@ -36,6 +38,9 @@ def random_scene(rng: random.Random, mix: Mix = MIX) -> Scene:
             return single(rng, rng.choice(SEEN_PAIRS))
         case "pair":
             return pair(rng, rng.choice(SEEN_PAIRS), rng.choice(SEEN_PAIRS), rng.choice(RELATIONS))
+        case "even pair":
+            first, second = two_looks(rng)
+            return even(pair(rng, first, second, rng.choice(RELATIONS)))
         case "count":
             return counted(rng, rng.choice(SEEN_PAIRS), rng.choice((2, 3, 4)))
     return landscape(rng)
@@ -68,6 +73,21 @@ def pair(rng: random.Random, first: tuple[str, str], second: tuple[str, str], re
         x, y = (along, across) if relation in ("left of", "right of") else (across, along)
         objects.append(DrawnObject(shape, colour, x, y, SMALL))
     return ObjectScene(random_background(rng, {first[0], second[0]}), tuple(objects))
+
+
+def two_looks(rng: random.Random) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Seen ones that share neither colour nor shape."""
+    first = rng.choice(SEEN_PAIRS)
+    return first, rng.choice([look for look in SEEN_PAIRS if look[0] != first[0] and look[1] != first[1]])
+
+
+def even(scene: ObjectScene) -> ObjectScene:
+    """A pair on its middle line, on white where it can be."""
+    side_by_side = {thing.x for thing in scene.objects} == set(HALVES)
+    middle = (GRID - SMALL) // 2
+    objects = [replace(thing, y=middle) if side_by_side else replace(thing, x=middle) for thing in scene.objects]
+    fit = backgrounds_for({thing.colour for thing in scene.objects})
+    return ObjectScene("white" if "white" in fit else "gray", tuple(objects))
 
 
 def counted(rng: random.Random, look: tuple[str, str], count: int) -> ObjectScene:

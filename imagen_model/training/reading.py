@@ -27,6 +27,7 @@ from .job import InvalidTrainingJob, TrainingJob
 from .loop import Trainer
 from .share import WHOLE, Share
 
+HIDDEN_WORDS = 0.3  # of a sentence, while the teller learns
 LONGEST = 24  # words of a sentence with its marks; the longest that a world has are 15
 
 
@@ -92,7 +93,8 @@ class ReadingObjective:
         return self.model.text_states(ids.to(self.device), mask), mask
 
     def loss(self, batch: Reading, share: Share = WHOLE) -> Tensor:
-        return self.teller.loss(batch.sentences.to(self.device), *self.read(batch.captions))
+        hidden = HIDDEN_WORDS if self.module.training else 0.0
+        return self.teller.loss(batch.sentences.to(self.device), *self.read(batch.captions), hidden)
 
     def figures(self, validation_loss: float) -> dict[str, float]:
         return {}
