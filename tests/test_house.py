@@ -10,8 +10,13 @@ import venv
 from pathlib import Path
 
 import pytest
+import torch
 
 from imagen_model import Imagen
+from imagen_model.catalog import BUNDLED, bundled_models
+from imagen_model.generation import GenerationRequest, Success
+from imagen_model.illustrations.checker import read_objects
+from imagen_model.imagen_generator import ImagenGenerator
 
 ALLOWED = {
     "imagen_model": {"imagen_model"},
@@ -58,6 +63,7 @@ def test_the_wheel_is_installed_elsewhere_and_works(tmp_path: Path) -> None:
         capture_output=True,
     )
     (wheel,) = tmp_path.glob("imagegen-*.whl")
+    assert wheel.stat().st_size <= 60e6
     venv.create(tmp_path / "env", with_pip=False)
     site = subprocess.run(
         [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
@@ -85,10 +91,14 @@ def test_the_readmes_python_runs() -> None:
     exec(lines, {})
 
 
-def test_the_bundled_model_fits_its_promises() -> None:
-    folder = Path("imagen_model/checkpoints/imagen-small")
-    assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) <= 40e6
-    card = (folder / "README.md").read_text()
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_model_fits_its_promises(name: str) -> None:
+    card = (BUNDLED / name / "README.md").read_text()
     for words in ("imagegen train", "imagegen evaluate", "held out", "CPU"):
         assert words in card
-    assert Imagen.from_pretrained("imagen-small").config.image_size == 16
+    model = Imagen.from_pretrained(name)
+    assert model.config.image_size == 16 and model.dtype == torch.float32
+    drawn = ImagenGenerator(model).generate([GenerationRequest("a photo of a red heart", 1, best_of=4)])
+    assert isinstance(drawn[0], Success)
+    (seen,) = read_objects(drawn[0].image)  # a pair of colour and shape that no training picture held
+    assert (seen.colour, seen.shape) == ("red", "heart")
