@@ -234,8 +234,11 @@ class LocalStore:
             if entry.is_dir(follow_symlinks=False):
                 yield from self.walk(Path(entry.path))
             else:
-                key = Path(entry.path).relative_to(self.root).as_posix()
-                yield StoredObject(key, entry.stat(follow_symlinks=False).st_size)
+                try:
+                    size = entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:  # a writer at work has put it in its place, or away, meanwhile
+                    continue
+                yield StoredObject(Path(entry.path).relative_to(self.root).as_posix(), size)
 
     def delete(self, key: str) -> None:
         with translated(self.url):

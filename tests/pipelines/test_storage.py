@@ -35,6 +35,16 @@ def test_put_read_list_delete(store: Store) -> None:
         store.read("a")
 
 
+def test_what_goes_while_it_is_listed_is_left_out(store: Store) -> None:
+    """A writer's temporary files come and go beside a command that looks into the same output."""
+    for key in "abc":
+        store.put(key, b"x")
+    found = store.list("")
+    assert next(found).key == "a"
+    store.delete("b")
+    assert "c" in [one.key for one in found]
+
+
 def test_create_is_exclusive(store: Store) -> None:
     assert store.create("lease", b"first")
     assert not store.create("lease", b"second")
