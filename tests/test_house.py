@@ -93,7 +93,9 @@ def test_the_readmes_python_runs() -> None:
 
 @pytest.mark.parametrize("name", bundled_models())
 def test_a_bundled_model_fits_its_promises(name: str) -> None:
-    card = (BUNDLED / name / "README.md").read_text()
+    folder = BUNDLED / name
+    assert sum(path.stat().st_size for path in folder.glob("*.safetensors")) <= 40e6
+    card = (folder / "README.md").read_text()
     for words in ("imagegen train", "imagegen evaluate", "held out", "CPU"):
         assert words in card
     model = Imagen.from_pretrained(name)

@@ -80,7 +80,7 @@ def plural(word: str) -> str:
 
 def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
     together = rng.random() < 0.35
-    first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
+    first, second = in_order_of_naming(scene, rng, together)
     coloured = rng.random() < 0.65
     names = [
         with_article((f"{thing.colour} " if coloured else "") + noun(thing.shape, rng)) for thing in (first, second)
@@ -89,6 +89,12 @@ def pair_caption(scene: ObjectScene, rng: random.Random) -> str:
         return f"{names[0]} and {names[1]}"
     relation = relation_between(scene, in_order=first is scene.objects[0])
     return f"{names[0]} {rng.choice(PHRASES[relation])} {names[1]}"
+
+
+def in_order_of_naming(scene: ObjectScene, rng: random.Random, together: bool) -> tuple[DrawnObject, DrawnObject]:
+    """Reading order where a caption names both without a relation (`together`), else either."""
+    first, second = in_reading_order(scene)
+    return (first, second) if together or rng.random() < 0.5 else (second, first)
 
 
 def in_reading_order(scene: ObjectScene) -> tuple[DrawnObject, DrawnObject]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from ..drawn_world.chinese import COLOURS, NOUNS, NUMBERS, OPPOSITE, OTHER_COLOURS, PALMS, SCENIC, SIDES
-from .captions import in_reading_order, relation_between
+from .captions import in_order_of_naming, relation_between
 from .scene import DrawnObject, Landscape, ObjectScene, Scene
 
 BACKGROUNDS = {"white": "白色", "gray": "灰色", "black": "黑色", "light blue": "浅蓝色", "beige": "米色"}
@@ -68,7 +68,7 @@ def pair_caption(scene: ObjectScene, rng: random.Random) -> tuple[str, tuple[str
     """Both objects and mostly how they stand; and the openings that such a clause can follow."""
     draw = rng.random()
     together = draw < 0.35
-    first, second = in_reading_order(scene) if together or rng.random() < 0.5 else in_reading_order(scene)[::-1]
+    first, second = in_order_of_naming(scene, rng, together)
     coloured = rng.random() < 0.65
     one, other = (name(thing, rng, coloured) for thing in (first, second))
     if together:

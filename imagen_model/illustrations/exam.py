@@ -29,9 +29,7 @@ def question(category: str, rng: random.Random, held_out: bool) -> Question:
     Args:
         held_out: whether its objects have looks (colour and shape) that no training picture held.
     """
-    looks = worlds.HELD_OUT_PAIRS if held_out else worlds.SEEN_PAIRS
-    first = rng.choice(looks)
-    second = rng.choice([look for look in looks if look[0] != first[0] and look[1] != first[1]])
+    first, second = worlds.two_looks(rng, worlds.HELD_OUT_PAIRS if held_out else worlds.SEEN_PAIRS)
     match category:
         case "single object":
             scene = worlds.single(rng, first)

@@ -39,7 +39,7 @@ def random_scene(rng: random.Random, mix: Mix = MIX) -> Scene:
         case "pair":
             return pair(rng, rng.choice(SEEN_PAIRS), rng.choice(SEEN_PAIRS), rng.choice(RELATIONS))
         case "even pair":
-            first, second = two_looks(rng)
+            first, second = two_looks(rng, SEEN_PAIRS)
             return even(pair(rng, first, second, rng.choice(RELATIONS)))
         case "count":
             return counted(rng, rng.choice(SEEN_PAIRS), rng.choice((2, 3, 4)))
@@ -75,10 +75,10 @@ def pair(rng: random.Random, first: tuple[str, str], second: tuple[str, str], re
     return ObjectScene(random_background(rng, {first[0], second[0]}), tuple(objects))
 
 
-def two_looks(rng: random.Random) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Seen ones that share neither colour nor shape."""
-    first = rng.choice(SEEN_PAIRS)
-    return first, rng.choice([look for look in SEEN_PAIRS if look[0] != first[0] and look[1] != first[1]])
+def two_looks(rng: random.Random, looks: list[tuple[str, str]]) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Two of them that share neither colour nor shape."""
+    first = rng.choice(looks)
+    return first, rng.choice([look for look in looks if look[0] != first[0] and look[1] != first[1]])
 
 
 def even(scene: ObjectScene) -> ObjectScene:

@@ -44,8 +44,6 @@ def build_model(job: TrainingJob) -> Imagen:
         model.requires_grad_(False)
         model.text_encoder.requires_grad_(True)
         model.config.train_text_encoder = True
-    elif not model.config.train_text_encoder:
-        model.text_encoder.requires_grad_(False)
     if job.judge is not None:
         put_judge(model, job.judge)
     if job.stage == TEXT_ENCODER or job.start_from is None:
@@ -53,7 +51,7 @@ def build_model(job: TrainingJob) -> Imagen:
     index = job.super_resolution_index
     # Every stage reads the text encoder's states: once there are several, it must not change under them.
     brought = job.denoiser is not None or job.stage_from is not None
-    frozen_text = index is not None or brought or bool(model.stages)
+    frozen_text = not model.config.train_text_encoder or index is not None or brought or bool(model.stages)
     put_new_stage(model, job)
     if index is not None:
         model.requires_grad_(False)

@@ -17,18 +17,9 @@ from imagen_model.teller import Teller
 from imagen_model.training.job import read_training_job
 from jobs.exit_codes import ExitCode
 from jobs.train import train_command
+from tests.model.conftest import TINY
 
-SIZES = {
-    "world": "bilingual_illustrations",
-    "image_size": 8,
-    "levels": 8,
-    "hidden_size": 32,
-    "num_layers": 1,
-    "num_heads": 2,
-    "encoder_layers": 1,
-    "feed_forward_size": 32,
-    "max_text_tokens": 96,
-}
+SIZES = {**TINY, "num_layers": 1, "world": "bilingual_illustrations"}
 
 
 def training_file(folder: Path, name: str, **fields: Any) -> Path:
