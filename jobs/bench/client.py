@@ -8,7 +8,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, local
 
 from imagen_model.generation import GenerationRequest
 
@@ -35,6 +35,7 @@ class Steady:
 class Client:
     def __init__(self, port: int, at_once: int) -> None:
         self.port, self.at_once = port, at_once
+        self.mine = local()  # a connection for every thread, kept as clients with a pool of them do
 
     def ask(self, request: GenerationRequest) -> bytes:
         """The picture's file.
@@ -42,12 +43,13 @@ class Client:
         Raises:
             RuntimeError: another status than 200.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        if not hasattr(self.mine, "connection"):
+            self.mine.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection = self.mine.connection
         body = json.dumps({"prompt": request.prompt, "seed": request.seed})
         connection.request("POST", "/v1/images/generations", body, {"content-type": "application/json"})
         answer = connection.getresponse()
         content = answer.read()
-        connection.close()
         if answer.status != 200:
             raise RuntimeError(f"the server answered {answer.status}: {content[:300]!r}")
         return base64.b64decode(json.loads(content)["data"][0]["b64_json"])

@@ -28,7 +28,13 @@ APP = "imagegen"
 LOOK = 2.0  # seconds between two looks at whether Ray lives
 SERVE_STOPPING, RAY_STOPPING = 10.0, 30.0  # seconds to end
 STARTING = 60.0  # seconds for a replica that has loaded its model to say so
-CALM = {"RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5"}  # 0.1 by default
+CALM = {
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",  # 0.1 by default
+    # A replica has one event loop instead of three, so a request wakes a thread less often at every step. Nothing of
+    # ours blocks a loop: models and encoders have threads. This process, which knows no loop, keeps the defaults.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+}
 ERRORS = {proxy.CALLBACK: proxy.IMPORT_PATH}
 # Ray's 15 lets whatever else the machine does go first, which is right for a job in the background, not for a server.
 PRIORITY = {"RAY_worker_niceness": "0"}
@@ -106,9 +112,7 @@ def server_running(
         # All of them, but for the replicas' share: the ingress and Serve's own actors reserve none.
         replicas = settings.max_replicas or settings.replicas or 1
         cpus = max(os.cpu_count() or 1, int(replicas * settings.cpus_per_replica + 0.999)) + SPARE_CPUS
-        for name, value in (CALM | ERRORS | PRIORITY).items():
-            os.environ.setdefault(name, value)
-        with lean():
+        with lean(**CALM, **ERRORS, **PRIORITY):
             ray.init(
                 address="local",  # never a cluster that happens to run here
                 job_config=own_code(None),
