@@ -28,6 +28,7 @@ class World:
     categories: of the exam; `held_out_categories` are those that have held-out questions.
     questions: of a category: how many, seed, held out or seen.
     side: at which pictures are examined, in pixels; None for a model's own default.
+    mixed: a random scene of the training set, its kind in the given shares of `kinds`; None where kinds have no names.
     sentence: the one that says what a scene is; None where the world has none. `sentence_words`: all words of them.
     """
 
@@ -40,6 +41,8 @@ class World:
     held_out_categories: tuple[str, ...]
     questions: Callable[[str, int, int, bool], list[Question]]
     side: int | None
+    mixed: Callable[[random.Random, dict[str, float]], Any] | None = None
+    kinds: tuple[str, ...] = ()
     sentence: Callable[[Any], str] | None = None
     sentence_words: Callable[[], list[str]] | None = None
 
@@ -80,6 +83,8 @@ def illustrations() -> World:
         exam.questions,
         # The checker reads whole cells; a finer picture's edges run through them.
         drawing.GRID,
+        worlds.random_scene,
+        tuple(worlds.COMPOSED_MIX),
         alt_text.alt_text,
         alt_text.vocabulary,
     )

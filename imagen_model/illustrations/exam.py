@@ -27,8 +27,14 @@ def question(category: str, rng: random.Random, held_out: bool) -> Question:
     """A random question.
 
     Args:
+        category: one of `CATEGORIES`.
         held_out: whether its objects have looks (colour and shape) that no training picture held.
+
+    Raises:
+        ValueError: there is no such category.
     """
+    if category not in CATEGORIES:
+        raise ValueError(f"no category is called {category!r}; there are {', '.join(CATEGORIES)}")
     first, second = worlds.two_looks(rng, worlds.HELD_OUT_PAIRS if held_out else worlds.SEEN_PAIRS)
     match category:
         case "single object":

@@ -124,13 +124,20 @@ class DrawnSubject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Drawings:
-    """Drawings of the world of that name, never the same twice."""
+    """Drawings of the world of that name, never the same twice.
+
+    Args:
+        mix: shares of the kinds of scenes; None for the world's own.
+    """
 
     world: str
+    mix: dict[str, float] | None = None
 
     def subject(self, rng: random.Random, seed: int, number: int) -> Subject:
         world = find_world(self.world)  # found where it is used: worlds do not travel
-        return DrawnSubject(world, world.scene(rng))
+        if self.mix is None or world.mixed is None:
+            return DrawnSubject(world, world.scene(rng))
+        return DrawnSubject(world, world.mixed(rng, self.mix))
 
     def said(self, text: str, rng: random.Random) -> str:
         return with_unknown_words(text, rng)

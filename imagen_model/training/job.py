@@ -41,6 +41,7 @@ class TrainingJob:
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
         judge: what the finished model is to choose among candidates by, two folders: `captioner`, and `teller`, which
             stage text_encoder leaves; None keeps that of `start_from`.
+        mix: shares of the drawn world's kinds of scenes, by name, instead of the world's own.
         data: fields of `DataSource`: captioned pictures on a disk to learn from instead of a drawn world.
         captioner: fields of `CaptionerSizes`: a captioner is trained instead of an Imagen.
         steps: optimiser steps; batch_size: pictures a step.
@@ -64,6 +65,7 @@ class TrainingJob:
     compile: bool = False
     text_encoder: str | None = None
     judge: dict[str, str] | None = None
+    mix: dict[str, float] | None = None
     data: dict[str, Any] | None = None
     captioner: dict[str, Any] | None = None
     steps: int = 1000
@@ -89,10 +91,10 @@ class TrainingJob:
         mistakes = []
         if self.start_from is not None and (self.model or self.text_encoder):
             mistakes.append("start_from brings its own model; leave model and text_encoder out")
-        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.judge, self.data)
+        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.judge, self.mix, self.data)
         if self.captioner is not None and any(others):
             mistakes.append(
-                "captioner trains no Imagen; leave model, start_from, text_encoder, denoiser, judge and data out"
+                "captioner trains no Imagen; leave model, start_from, text_encoder, denoiser, judge, mix and data out"
             )
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
@@ -135,13 +137,17 @@ class TrainingJob:
         return mistakes
 
     def reading_mistakes(self) -> list[str]:
-        others = ("denoiser", "stage_from", "text_encoder", "judge", "data")
+        others = ("denoiser", "stage_from", "text_encoder", "judge", "mix", "data")
         given = ", ".join(name for name in others if getattr(self, name) is not None)
         if not given:
             return []
         return [f"stage {TEXT_ENCODER} trains the model's own by its world's captions; leave {given} out"]
 
     def data_mistakes(self) -> list[str]:
+        if self.mix is not None and self.data is not None:
+            return ["mix is of the drawn world's scenes, data takes their place; leave one out"]
+        if self.mix is not None and not shares(self.mix):
+            return [f"mix must give kinds of scenes shares of at least 0, one of them more, got {self.mix!r}"]
         try:
             if self.data is not None:
                 DataSource.of(self.data)
@@ -161,6 +167,13 @@ class TrainingJob:
         rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
         fall = min(1.0, (self.steps - step) / decay_steps)
         return self.learning_rate * min(rise, fall)
+
+
+def shares(mix: object) -> bool:
+    """Whether it could be a mix."""
+    if not isinstance(mix, dict) or not all(isinstance(share, int | float) and share >= 0 for share in mix.values()):
+        return False
+    return sum(mix.values()) > 0
 
 
 def read_training_job(path: str | Path) -> TrainingJob:

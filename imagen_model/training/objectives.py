@@ -14,6 +14,7 @@ from ..denoising_unet import DenoisingUNet
 from ..imagen import Imagen
 from ..stages import to_signal
 from ..text import tokenize
+from ..worlds import find_world
 from .data import Batch, Batches, Drawings, Pictures, Source
 from .data_source import DataSource
 from .job import InvalidTrainingJob, TrainingJob
@@ -61,9 +62,17 @@ def objective(model: Imagen, job: TrainingJob, device: torch.device) -> Objectiv
 
 
 def source(model: Imagen, job: TrainingJob, side: int, held_out: bool) -> Source:
-    """Drawings of the model's world, or one side of the job's pictures on a disk."""
+    """Drawings of the model's world, or one side of the job's pictures on a disk.
+
+    Raises:
+        InvalidTrainingJob: the world has no such kinds of scenes as the job's mix.
+    """
     if job.data is None:
-        return Drawings(model.config.world)
+        kinds = find_world(model.config.world).kinds
+        if unknown := set(job.mix or {}) - set(kinds):
+            named = ", ".join(kinds) if kinds else "none that have names"
+            raise InvalidTrainingJob(f"mix: {model.config.world} has no {min(unknown)!r}; its scenes are: {named}")
+        return Drawings(model.config.world, job.mix)
     found = picture_set(DataSource.of(job.data))
     return Pictures(found.held_out if held_out else found.training, side)
 

@@ -23,8 +23,11 @@ def test_processes_started_meanwhile_do_not_interrupt_and_later_ones_do() -> Non
 
 
 def test_a_policy_that_somebody_chose_stays() -> None:
-    chosen = (
-        "import os; from pipelines.lean import born_patient; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
-        "with born_patient(): print(os.sched_getscheduler(0))"
-    )
+    chosen = """
+import os
+from pipelines.lean import born_patient
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+with born_patient():
+    print(os.sched_getscheduler(0))
+"""
     assert int(subprocess.check_output([sys.executable, "-c", chosen])) == os.SCHED_IDLE
