@@ -4,8 +4,8 @@ caption, picture and checker share one truth."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class World:
     categories: of the exam; `held_out_categories` are those that have held-out questions.
     questions: of a category: how many, seed, held out or seen.
     side: at which pictures are examined, in pixels; None for a model's own default.
-    mixed: a random scene of the training set, its kind in the given shares of `kinds`; None where kinds have no names.
+    kinds: a random scene of the training set of each kind that has a name, by that name.
     sentence: the one that says what a scene is; None where the world has none. `sentence_words`: all words of them.
     """
 
@@ -41,8 +41,7 @@ class World:
     held_out_categories: tuple[str, ...]
     questions: Callable[[str, int, int, bool], list[Question]]
     side: int | None
-    mixed: Callable[[random.Random, dict[str, float]], Any] | None = None
-    kinds: tuple[str, ...] = ()
+    kinds: Mapping[str, Callable[[random.Random], Any]] = field(default_factory=dict)
     sentence: Callable[[Any], str] | None = None
     sentence_words: Callable[[], list[str]] | None = None
 
@@ -83,8 +82,7 @@ def illustrations() -> World:
         exam.questions,
         # The checker reads whole cells; a finer picture's edges run through them.
         drawing.GRID,
-        worlds.random_scene,
-        tuple(worlds.COMPOSED_MIX),
+        worlds.KINDS,
         alt_text.alt_text,
         alt_text.vocabulary,
     )

@@ -12,7 +12,8 @@ from .exit_codes import ExitCode
 
 
 def train_command(paths: Sequence[Path], workers: int = 1, gpu: bool = False, ray_address: str | None = None) -> int:
-    """The files one after another: a later one may start from what an earlier one makes."""
+    """The files one after another: a later one may start from what an earlier one makes. Of several, those that cannot
+    be shared are trained by one worker."""
     jobs, mistakes = [], []
     for path in paths:
         try:
@@ -26,9 +27,10 @@ def train_command(paths: Sequence[Path], workers: int = 1, gpu: bool = False, ra
         return ExitCode.USAGE
     for path, job in zip(paths, jobs, strict=True):
         if len(jobs) > 1:
-            say(f"{path}: {job.steps} steps of {job.stage if job.captioner is None else 'the captioner'}")
+            alone = ", by one worker" if workers > 1 and not job.can_be_shared else ""
+            say(f"{path}: {job.steps} steps of {job.stage if job.captioner is None else 'the captioner'}{alone}")
         try:
-            folder = train_one(job, workers, gpu, ray_address)
+            folder = train_one(job, 1 if len(jobs) > 1 and not job.can_be_shared else workers, gpu, ray_address)
         except InvalidTrainingJob as mistake:  # right by itself, but not for the model that it starts from
             say(f"imagegen: {path}: {mistake}")
             return ExitCode.USAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from .scene import (
@@ -33,17 +34,12 @@ HELD_OUT_PAIRS = sorted(HELD_OUT)
 
 def random_scene(rng: random.Random, mix: Mix = MIX) -> Scene:
     """A scene of the training set, its kind in these shares; holds no pair of `HELD_OUT`."""
-    match rng.choices(list(mix), list(mix.values()))[0]:
-        case "single":
-            return single(rng, rng.choice(SEEN_PAIRS))
-        case "pair":
-            return pair(rng, rng.choice(SEEN_PAIRS), rng.choice(SEEN_PAIRS), rng.choice(RELATIONS))
-        case "even pair":
-            first, second = two_looks(rng, SEEN_PAIRS)
-            return even(pair(rng, first, second, rng.choice(RELATIONS)))
-        case "count":
-            return counted(rng, rng.choice(SEEN_PAIRS), rng.choice((2, 3, 4)))
-    return landscape(rng)
+    return KINDS[rng.choices(list(mix), list(mix.values()))[0]](rng)
+
+
+def even_pair(rng: random.Random) -> ObjectScene:
+    first, second = two_looks(rng, SEEN_PAIRS)
+    return even(pair(rng, first, second, rng.choice(RELATIONS)))
 
 
 def random_background(rng: random.Random, colours: set[str]) -> str:
@@ -109,3 +105,13 @@ def landscape(
         columns = rng.choice(((2,), (12,), (2, 12), (3, 13)))
     middle = rng.choice((7, 8)) if columns else rng.randint(4, 11)
     return Landscape(place, time, middle, columns)
+
+
+# Scenes of the training set, by the names that mixes have for them.
+KINDS: dict[str, Callable[[random.Random], Scene]] = {
+    "single": lambda rng: single(rng, rng.choice(SEEN_PAIRS)),
+    "pair": lambda rng: pair(rng, rng.choice(SEEN_PAIRS), rng.choice(SEEN_PAIRS), rng.choice(RELATIONS)),
+    "even pair": even_pair,
+    "count": lambda rng: counted(rng, rng.choice(SEEN_PAIRS), rng.choice((2, 3, 4))),
+    "landscape": landscape,
+}

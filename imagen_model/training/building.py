@@ -53,6 +53,8 @@ def build_model(job: TrainingJob) -> Imagen:
     brought = job.denoiser is not None or job.stage_from is not None
     frozen_text = not model.config.train_text_encoder or index is not None or brought or bool(model.stages)
     put_new_stage(model, job)
+    if job.display_factor is not None:
+        model.config.display_factor = job.display_factor
     if index is not None:
         model.requires_grad_(False)
         model.stages[index].requires_grad_(True)

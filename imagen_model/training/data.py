@@ -135,9 +135,10 @@ class Drawings:
 
     def subject(self, rng: random.Random, seed: int, number: int) -> Subject:
         world = find_world(self.world)  # found where it is used: worlds do not travel
-        if self.mix is None or world.mixed is None:
+        if self.mix is None:
             return DrawnSubject(world, world.scene(rng))
-        return DrawnSubject(world, world.mixed(rng, self.mix))
+        (kind,) = rng.choices(list(self.mix), list(self.mix.values()))
+        return DrawnSubject(world, world.kinds[kind](rng))
 
     def said(self, text: str, rng: random.Random) -> str:
         return with_unknown_words(text, rng)

@@ -39,6 +39,8 @@ class TrainingJob:
         augmentation: largest level of noise on the low-resolution pictures of a super-resolution stage.
         compile: whether torch compiles the network that learns; for GPUs.
         text_encoder: hub id or folder of a pretrained BERT or T5 to use frozen; None trains a small one.
+        display_factor: how much larger than it makes them the finished model shows its pictures by default, a power of
+            two; None keeps what the model has, 1 where a stage was added.
         judge: what the finished model is to choose among candidates by, two folders: `captioner`, and `teller`, which
             stage text_encoder leaves; None keeps that of `start_from`.
         mix: shares of the drawn world's kinds of scenes, by name, instead of the world's own.
@@ -64,6 +66,7 @@ class TrainingJob:
     augmentation: float = 0.5
     compile: bool = False
     text_encoder: str | None = None
+    display_factor: int | None = None
     judge: dict[str, str] | None = None
     mix: dict[str, float] | None = None
     data: dict[str, Any] | None = None
@@ -91,11 +94,9 @@ class TrainingJob:
         mistakes = []
         if self.start_from is not None and (self.model or self.text_encoder):
             mistakes.append("start_from brings its own model; leave model and text_encoder out")
-        others = (self.model, self.start_from, self.text_encoder, self.denoiser, self.judge, self.mix, self.data)
-        if self.captioner is not None and any(others):
-            mistakes.append(
-                "captioner trains no Imagen; leave model, start_from, text_encoder, denoiser, judge, mix and data out"
-            )
+        others = ("model", "start_from", "text_encoder", "denoiser", "display_factor", "judge", "mix", "data")
+        if self.captioner is not None and any(getattr(self, name) for name in others):
+            mistakes.append(f"captioner trains no Imagen; leave {', '.join(others)} out")
         for name in ("steps", "batch_size", "validate_every", "validation_batches", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 mistakes.append(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
@@ -104,6 +105,9 @@ class TrainingJob:
                 mistakes.append(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
         if not isinstance(self.learning_rate, int | float) or not 0 < self.learning_rate < 1:
             mistakes.append(f"learning_rate must be between 0 and 1, got {self.learning_rate!r} (write 1.0e-3)")
+        factor = self.display_factor
+        if factor is not None and (not isinstance(factor, int) or factor < 1 or factor & (factor - 1)):
+            mistakes.append(f"display_factor must be a power of two, got {factor!r}")
         if self.precision not in ("bf16", "fp32"):
             mistakes.append(f"precision must be bf16 or fp32, got {self.precision!r}")
         if self.judge is not None and (not isinstance(self.judge, dict) or set(self.judge) != {"captioner", "teller"}):
@@ -123,6 +127,8 @@ class TrainingJob:
             mistakes.append(f"{self.stage} needs start_from, the model that the stage is added to")
         if self.denoiser is not None and self.start_from is None:
             mistakes.append("denoiser is for a stage put into start_from; a new model's base stands in model.denoiser")
+        if self.display_factor is not None and self.start_from is None:
+            mistakes.append("display_factor is for a model that start_from names; a new one's stands in model")
         if self.stage_from is not None and (self.start_from is None or self.denoiser is not None):
             mistakes.append("stage_from brings a stage into start_from with sizes of its own; leave denoiser out")
         fields = self.denoiser if self.denoiser is not None else self.model.get("denoiser")
@@ -137,7 +143,7 @@ class TrainingJob:
         return mistakes
 
     def reading_mistakes(self) -> list[str]:
-        others = ("denoiser", "stage_from", "text_encoder", "judge", "mix", "data")
+        others = ("denoiser", "stage_from", "text_encoder", "display_factor", "judge", "mix", "data")
         given = ", ".join(name for name in others if getattr(self, name) is not None)
         if not given:
             return []
@@ -154,6 +160,12 @@ class TrainingJob:
         except (ValueError, TypeError) as mistake:
             return [f"data: {mistake}"]
         return []
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether several processes may share a step: no where the loss is a mean over words, of which shares hold
+        different numbers."""
+        return self.captioner is None and self.stage != TEXT_ENCODER
 
     @property
     def super_resolution_index(self) -> int | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from .job import TEXT_ENCODER, InvalidTrainingJob, TrainingJob
+from .job import InvalidTrainingJob, TrainingJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,7 @@ class Share:
         InvalidTrainingJob: the job cannot be shared by so many.
         """
         self.rows(job.batch_size)
-        # Their losses are means over words, of which shares hold different numbers.
-        if self.count > 1 and (job.captioner is not None or job.stage == TEXT_ENCODER):
+        if self.count > 1 and not job.can_be_shared:
             raise InvalidTrainingJob("captioners and text encoders are trained by one worker; leave --workers out")
 
     def draw(self, make: Callable[[int], Tensor], rows: int) -> Tensor:

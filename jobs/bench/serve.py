@@ -30,13 +30,16 @@ LONE = 5  # requests of a round
 
 def measure_serve(images: int, rounds: int) -> dict[str, Any]:
     """imagen-small in one process a core, as `imagegen serve` has it by itself, beside as many bare loops; and in one
-    process, which leaves the other cores to the server, beside one."""
+    process, which leaves the other cores to the server, beside one. The bare model is one process: its pictures take
+    one core, whatever the machine has; what the server makes of all cores is told as a multiple of it."""
     cores = os.cpu_count() or 1
     check_images(images)
     found: dict[str, Any] = {"cores": cores, "concurrent": CONCURRENT}
     for processes in sorted({1, cores}, reverse=True):
         with bare_loops("model", processes) as loops:
             found[f"processes_{processes}"] = beside_the_model(loops, processes, images * processes // cores, rounds)
+    model, server = (found[f"processes_{number}"] for number in (1, cores))
+    found["over_the_model"] = round(server["served_images_per_second"] / model["bare_images_per_second"], 3)
     return found
 
 
@@ -64,7 +67,7 @@ def beside_the_model(loops: Loops, processes: int, images: int, rounds: int) -> 
         "images": images,
         "bare_images_per_second": round(statistics.median(rates), 2),
         "served_images_per_second": round(statistics.median(steady.rate for steady in served), 2),
-        "ratio": ratio([steady.rate for steady in served], rates),
+        "over_as_many_loops": ratio([steady.rate for steady in served], rates),
         "lone_request_seconds": round(statistics.median(lone), 4),
         "bare_call_seconds": round(statistics.median(calls), 4),
         "lone_ratio": ratio(lone, calls),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def test_a_later_file_starts_from_what_an_earlier_one_made(tmp_path: Path, capsy
     judge = {"captioner": str(find_model("imagen-small").folder), "teller": str(tmp_path / "text" / "model" / "teller")}
     judge["captioner"] += "/captioner"
     base = training_file(tmp_path, "base", start_from=str(tmp_path / "text" / "model"), judge=judge)
-    assert train_command([text, base]) == ExitCode.SUCCESS
-    said = capsys.readouterr().out
+    assert train_command([text, base], workers=2) == ExitCode.SUCCESS
+    said, told = capsys.readouterr()
+    assert f"{text}: 2 steps of text_encoder, by one worker" in told and f"{base}: 2 steps of base\n" in told
     assert f"the model is in {tmp_path / 'text' / 'model'}" in said
     assert said.endswith(f"next: imagegen evaluate {tmp_path / 'base' / 'model'}\n")
     made = Imagen.from_pretrained(tmp_path / "base" / "model")
@@ -72,6 +74,33 @@ def test_a_judge_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captu
     assert "nowhere" in capsys.readouterr().err
     assert train_command([training_file(tmp_path, "y", model=SIZES, judge={"teller": "t"})]) == ExitCode.USAGE
     assert "judge must name two folders, captioner and teller" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cpu", "gpu"),
+    [("text", "1-text-encoder"), ("base", "2-base"), ("captioner", "3-captioner"), ("sr0", "4-super-resolution")],
+)
+def test_both_recipes_make_the_same_model(cpu: str, gpu: str) -> None:
+    one = read_training_job(f"jobs/specs/training/imagen-small-{cpu}.yaml")
+    other = read_training_job(f"jobs/specs/training/gpu/{gpu}.yaml")
+    for name in ("model", "stage", "denoiser", "captioner", "mix", "augmentation", "sample_prompts"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def test_the_recipe_makes_a_model_of_the_bundled_form(tmp_path: Path) -> None:
+    """All its files from nothing to the end, with two steps of two pictures each."""
+    short: dict[str, object] = {"steps": 2, "batch_size": 2, "validation_batches": 1, "compile": False}
+    paths = []
+    for name in ("text", "captioner", "base", "sr0"):
+        recipe = Path(f"jobs/specs/training/imagen-small-{name}.yaml").read_text(encoding="utf-8")
+        fields = yaml.safe_load(recipe.replace("runs/", f"{tmp_path}/"))
+        paths.append(tmp_path / f"{name}.yaml")
+        paths[-1].write_text(yaml.safe_dump({**fields, **short}), encoding="utf-8")
+    assert train_command(paths) == ExitCode.SUCCESS
+    made, bundled = tmp_path / "imagen-small-sr0" / "model", find_model("imagen-small").folder
+    for part in ("config.json", "teller/config.json", "captioner/config.json", "tokenizer.json"):
+        assert json.loads((made / part).read_text()) == json.loads((bundled / part).read_text()), part
+    assert Imagen.from_pretrained(made).generate_image("a red circle", seed=1).size == (256, 256)
 
 
 @pytest.mark.parametrize("path", sorted(Path("jobs/specs/training").rglob("*.yaml")), ids=str)

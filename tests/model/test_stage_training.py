@@ -140,6 +140,8 @@ def test_low_and_full_pictures_are_of_one_place() -> None:
         ({"stage": "base"}, "none for a base"),
         ({"augmentation": 2.0}, "augmentation must be from 0 to 1"),
         ({"stage": "base", "start_from": None}, r"model\.denoiser"),
+        ({"display_factor": 3}, "display_factor must be a power of two, got 3"),
+        ({"display_factor": 2, "denoiser": None, "stage": "base", "start_from": None}, "stands in model"),
     ],
 )
 def test_wrong_stages_are_refused(changes: dict, words: str) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imagen_model.flat_colour import FlatColourGenerator
+from imagen_model.flat_colour import RULES, FlatColourGenerator
 from imagen_model.generation import GenerationRequest, Generator, RequestRules, Result
+from imagen_model.post_processing import COLORIZE, FINISHING
 from tests.heap import keeps_heap
 
 
 class Obedient(FlatColourGenerator):
     """`HOLD <path>` waits until the file is there; `NAP` takes 20 ms; `BOOM` raises; `POISON` kills the process;
     `HEAP` raises and says whether its process keeps memory. Each batch leaves a file in `folder`, named by its process
-    and number, with its prompts in it."""
+    and number, with its prompts in it. A grey picture comes back in its flat colour: `/v1/images/edits` is there."""
+
+    rules = replace(RULES, post_processing=(COLORIZE, *FINISHING))
 
     def __init__(self, batch_size: int, folder: str) -> None:
         super().__init__(batch_size)
@@ -48,7 +51,7 @@ class ObedientSource:
     folder: str
     name: str = "obedient"
     revision: str = "1"
-    rules: RequestRules = field(default=FlatColourGenerator.rules)
+    rules: RequestRules = field(default=Obedient.rules)
 
     def load(self, batch_size: int | None = None, device: str = "auto") -> Generator:
         return Obedient(batch_size or 4, self.folder)
