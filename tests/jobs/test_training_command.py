@@ -97,7 +97,7 @@ def test_the_recipe_makes_a_model_of_the_bundled_form(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{name}.yaml")
         paths[-1].write_text(yaml.safe_dump({**fields, **short}), encoding="utf-8")
     assert train_command(paths) == ExitCode.SUCCESS
-    made, bundled = tmp_path / "imagen-small-sr0" / "model", find_model("imagen-small").folder
+    made, bundled = tmp_path / "imagen-small-sr0" / "model", Path(find_model("imagen-small").folder)
     for part in ("config.json", "teller/config.json", "captioner/config.json", "tokenizer.json"):
         assert json.loads((made / part).read_text()) == json.loads((bundled / part).read_text()), part
     assert Imagen.from_pretrained(made).generate_image("a red circle", seed=1).size == (256, 256)
