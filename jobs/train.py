@@ -26,11 +26,13 @@ def train_command(paths: Sequence[Path], workers: int = 1, gpu: bool = False, ra
     if mistakes:
         return ExitCode.USAGE
     for path, job in zip(paths, jobs, strict=True):
+        by = workers
         if len(jobs) > 1:
-            alone = ", by one worker" if workers > 1 and not job.can_be_shared else ""
+            by = workers if job.can_be_shared else 1
+            alone = ", by one worker" if by < workers else ""
             say(f"{path}: {job.steps} steps of {job.stage if job.captioner is None else 'the captioner'}{alone}")
         try:
-            folder = train_one(job, 1 if len(jobs) > 1 and not job.can_be_shared else workers, gpu, ray_address)
+            folder = train_one(job, by, gpu, ray_address)
         except InvalidTrainingJob as mistake:  # right by itself, but not for the model that it starts from
             say(f"imagegen: {path}: {mistake}")
             return ExitCode.USAGE
